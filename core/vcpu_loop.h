@@ -1,0 +1,169 @@
+// The loop: what `vcpu_enter_guest` is to KVM, over any backend.
+//
+//   drain requests -> inject what waits, or ask for the window -> run ->
+//   account -> handle -> enter again, or return to the caller
+//
+// Virtual by default (`VcpuOps`, `ExitHandler`); instantiated on final types
+// the same code makes direct calls. Between two entries it allocates nothing,
+// takes no lock and makes no system call.
+//
+// Part of the contract floor: freestanding.
+
+#ifndef WORLDSWITCH_CORE_VCPU_LOOP_H_
+#define WORLDSWITCH_CORE_VCPU_LOOP_H_
+
+#include <atomic>
+#include <cstdint>
+
+#include "core/exit.h"
+#include "core/interrupt_queue.h"
+#include "core/vcpu_ops.h"
+
+namespace worldswitch {
+
+enum class LoopAction : std::uint8_t {
+  kResume,  // enter the guest again
+  kReturn,  // leave the loop with this exit
+};
+
+// Serves exits that the backend hands on. Called on the vCPU's thread.
+class ExitHandler {
+ public:
+  virtual LoopAction HandleExit(Exit& exit) = 0;
+
+ protected:
+  ~ExitHandler() = default;
+};
+
+// Everything the loop keeps for one vCPU beside the vCPU itself.
+class VcpuContext {
+ public:
+  // Any thread. Makes the loop return kInterrupted at its next turn. Follow it
+  // with a kick to make that turn come now.
+  void RequestReturn() { Request(kReturnRequested); }
+  // Any thread. Queues an interrupt or NMI; follow with a kick if the vCPU may
+  // be in the guest. False: no such vector.
+  bool PostIrq(std::uint8_t vector) {
+    if (!queue_.PostIrq(vector)) return false;
+    Request(kEventPending);
+    return true;
+  }
+  void PostNmi() {
+    queue_.PostNmi();
+    Request(kEventPending);
+  }
+  // The vCPU's thread. False: one waits already.
+  bool PostException(const Event& event) {
+    if (!queue_.PostException(event)) return false;
+    Request(kEventPending);
+    return true;
+  }
+
+  // The vCPU's thread. Exits seen by the loop since the context was made.
+  std::uint64_t exits(ExitReason reason) const {
+    return exits_[static_cast<std::size_t>(reason)];
+  }
+  const InterruptQueue& queue() const { return queue_; }
+  // The vCPU's thread. Why the last injection failed; kOk if none did.
+  InjectResult injection_failure() const { return injection_failure_; }
+
+ private:
+  template <typename Ops, typename Handler>
+  friend Exit vcpu_enter_guest(Ops& vcpu, VcpuContext& context,
+                               Handler& handler);
+
+  static constexpr std::uint32_t kEventPending = 1;
+  static constexpr std::uint32_t kReturnRequested = 2;
+
+  void Request(std::uint32_t request) {
+    requests_.fetch_or(request, std::memory_order_acq_rel);
+  }
+  bool has_requests() const {
+    return requests_.load(std::memory_order_acquire) != 0;
+  }
+  // True: the loop is to return.
+  bool TakeReturnRequest();
+  // At most one injection; asks for the window of what has to wait. False: the
+  // engine refused an event, see injection_failure().
+  template <typename Ops>
+  bool Inject(Ops& vcpu);
+
+  std::uint64_t exits_[kExitReasonCount] = {};
+  InterruptQueue queue_;
+  std::atomic<std::uint32_t> requests_ = 0;
+  InjectResult injection_failure_ = InjectResult::kOk;
+};
+
+inline bool VcpuContext::TakeReturnRequest() {
+  return (requests_.fetch_and(~kReturnRequested, std::memory_order_acq_rel) &
+          kReturnRequested) != 0;
+}
+
+template <typename Ops>
+bool VcpuContext::Inject(Ops& vcpu) {
+  // Cleared first: what is posted from here on sets it again.
+  requests_.fetch_and(~kEventPending, std::memory_order_acq_rel);
+  Event event;
+  if (!queue_.Peek(&event)) return true;
+  InjectResult result = InjectResult::kUnsupported;
+  switch (event.kind) {
+    case EventKind::kIrq:
+      result = vcpu.inject_irq(event.vector);
+      break;
+    case EventKind::kNmi:
+      result = vcpu.inject_nmi();
+      break;
+    case EventKind::kException:
+      result = vcpu.inject_exception(event);
+      break;
+  }
+  if (result == InjectResult::kOk) {
+    queue_.Pop(event);
+  } else if (result == InjectResult::kBlocked) {
+    if (event.kind == EventKind::kNmi) {
+      vcpu.request_nmi_window(true);
+    } else {
+      vcpu.request_irq_window(true);
+    }
+  } else if (result != InjectResult::kBusy) {
+    queue_.Pop(event);
+    injection_failure_ = result;
+    return false;
+  }
+  // More waits: look again at the next turn.
+  if (!queue_.empty()) Request(kEventPending);
+  return true;
+}
+
+// Runs the vCPU until the handler says kReturn, RequestReturn was called, or
+// `run` fails, and gives back the exit it ended with: kInterrupted for a return
+// request; kError for a failed `run`, and with error_number 0 for a refused
+// injection. kInterrupted and kRetry with nothing requested go to the handler.
+template <typename Ops, typename Handler>
+Exit vcpu_enter_guest(Ops& vcpu, VcpuContext& context, Handler& handler) {
+  for (;;) {
+    if (context.has_requests()) [[unlikely]] {
+      if (context.TakeReturnRequest()) {
+        return MakeExit(ExitReason::kInterrupted);
+      }
+      if (!context.Inject(vcpu)) return MakeExit(ExitReason::kError);
+    }
+    Exit exit = vcpu.run();
+    ++context.exits_[static_cast<std::size_t>(exit.reason)];
+    if (vcpu.handle_exit(exit) == Disposition::kResume) continue;
+    if (exit.reason >= ExitReason::kInterrupted) [[unlikely]] {
+      if (exit.reason == ExitReason::kError) return exit;
+      if (context.has_requests()) continue;  // a kick with a request: serve it
+    }
+    if (handler.HandleExit(exit) == LoopAction::kReturn) return exit;
+  }
+}
+
+// The virtual instance, compiled once (core/vcpu_loop.cc).
+extern template Exit vcpu_enter_guest<VcpuOps, ExitHandler>(VcpuOps&,
+                                                            VcpuContext&,
+                                                            ExitHandler&);
+
+}  // namespace worldswitch
+
+#endif  // WORLDSWITCH_CORE_VCPU_LOOP_H_
