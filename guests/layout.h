@@ -1,0 +1,61 @@
+/* Where everything lies in the guest's memory. Shared by the payloads (.S) and
+ * by the code that loads them, so it holds constants only, and all of it lies
+ * below 1 MiB so that real mode reaches it. */
+
+#ifndef WORLDSWITCH_GUESTS_LAYOUT_H_
+#define WORLDSWITCH_GUESTS_LAYOUT_H_
+
+/* The mailbox: parameters in, results out. */
+#define WS_MAILBOX 0x1000
+#define WS_MAILBOX_COMMAND 0x1000 /* u32, one of WS_COMMAND_* */
+#define WS_MAILBOX_COUNT 0x1004   /* u32, iterations of the next block */
+#define WS_MAILBOX_ARG0 0x1008    /* u64, meaning depends on the payload */
+#define WS_MAILBOX_ARG1 0x1010    /* u64 */
+#define WS_MAILBOX_START 0x1018   /* u64, TSC before a batch */
+#define WS_MAILBOX_END 0x1020     /* u64, TSC after a batch */
+#define WS_MAILBOX_VECTOR 0x1028  /* u32, exception the guest took */
+#define WS_MAILBOX_FRAME 0x1030   /* u64, stack pointer in its handler */
+#define WS_MAILBOX_STRING 0x1080  /* bytes for OUTS and INS */
+
+#define WS_COMMAND_SAMPLE 0         /* stamp every iteration */
+#define WS_COMMAND_SAMPLE_CONTROL 1 /* the same without the instruction */
+#define WS_COMMAND_BATCH 2          /* stamp the block only */
+#define WS_COMMAND_BATCH_CONTROL 3  /* the same without the instruction */
+
+/* Samples: pairs of u64 (TSC before, TSC after), one page. */
+#define WS_SAMPLES 0x2000
+#define WS_SAMPLE_BYTES 16
+#define WS_MAX_BLOCK 256
+
+#define WS_GDT 0x3000
+#define WS_TSS 0x4000 /* 104 bytes, then the I/O bitmap of 8193 bytes */
+#define WS_IDT 0x7000
+#define WS_CODE 0x8000 /* all payloads, at most 32 KiB */
+#define WS_CODE_LIMIT 0x10000
+#define WS_KERNEL_STACK_TOP 0x11000
+#define WS_STACK_TOP 0x12000
+#define WS_PML4 0x20000
+#define WS_PDPT 0x21000
+#define WS_PAGE_DIRECTORY 0x22000 /* identity map of 1 GiB, 2 MiB pages */
+
+/* Pages for the payloads that fault them in. */
+#define WS_TOUCH 0x40000
+#define WS_TOUCH_PAGES 128
+
+/* A VM for these payloads has this much memory; above it is a hole. */
+#define WS_MEMORY_BYTES 0xc0000
+#define WS_MMIO_HOLE 0xd0000
+
+/* Ports. Nobody inside KVM claims them unless an irqchip or PIT is made. */
+#define WS_PORT_TEST 0xe0   /* the exit under test */
+#define WS_PORT_DONE 0xe1   /* the block is finished */
+#define WS_PORT_ARM 0xe2    /* preparation of a sample, not measured */
+#define WS_PORT_FAULT 0xe3  /* the guest took an exception */
+#define WS_PORT_STRING 0xe4 /* INS and OUTS */
+
+#define WS_STRING_BYTES 16
+
+/* Vectors whose handler stamps the sample: this interrupt, and NMI. */
+#define WS_IRQ_VECTOR 0x40
+
+#endif /* WORLDSWITCH_GUESTS_LAYOUT_H_ */

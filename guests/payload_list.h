@@ -1,0 +1,32 @@
+/* The payloads, once, for the assembler and for C++. X(name): see
+ * guests/payloads.S for what each one does. */
+
+#ifndef WORLDSWITCH_GUESTS_PAYLOAD_LIST_H_
+#define WORLDSWITCH_GUESTS_PAYLOAD_LIST_H_
+
+#define WS_PAYLOADS(X) \
+  X(empty)             \
+  X(pio_out)           \
+  X(pio_in)            \
+  X(pio_string)        \
+  X(mmio_read)         \
+  X(mmio_write)        \
+  X(hlt)               \
+  X(cpuid)             \
+  X(vmcall)            \
+  X(vmmcall)           \
+  X(rdmsr)             \
+  X(wrmsr)             \
+  X(mov_cr0)           \
+  X(mov_cr3)           \
+  X(mov_cr4)           \
+  X(mov_cr8)           \
+  X(mov_dr)            \
+  X(wbinvd)            \
+  X(pause)             \
+  X(touch)             \
+  X(irq_window)        \
+  X(interrupt)         \
+  X(spin)
+
+#endif /* WORLDSWITCH_GUESTS_PAYLOAD_LIST_H_ */
