@@ -38,21 +38,30 @@ void InterruptQueue::Requeue(const Event& event) {
 }
 
 bool InterruptQueue::Peek(Event* event) const {
-  if (has_exception_) {
-    *event = exception_;
-    return true;
-  }
-  if (nmi_.load(std::memory_order_acquire)) {
-    *event = Event{.kind = EventKind::kNmi, .vector = 2};
-    return true;
-  }
-  for (int word = 3; word >= 0; --word) {
-    const std::uint64_t bits = irqs_[word].load(std::memory_order_acquire);
-    if (bits == 0) continue;
-    const int bit = 63 - __builtin_clzll(bits);
-    *event = Event{.kind = EventKind::kIrq,
-                   .vector = static_cast<std::uint8_t>(word * 64 + bit)};
-    return true;
+  return Peek(EventKind::kException, event) || Peek(EventKind::kNmi, event) ||
+         Peek(EventKind::kIrq, event);
+}
+
+bool InterruptQueue::Peek(EventKind kind, Event* event) const {
+  switch (kind) {
+    case EventKind::kException:
+      if (!has_exception_) return false;
+      *event = exception_;
+      return true;
+    case EventKind::kNmi:
+      if (!nmi_.load(std::memory_order_acquire)) return false;
+      *event = Event{.kind = EventKind::kNmi, .vector = 2};
+      return true;
+    case EventKind::kIrq:
+      for (int word = 3; word >= 0; --word) {
+        const std::uint64_t bits = irqs_[word].load(std::memory_order_acquire);
+        if (bits == 0) continue;
+        const int bit = 63 - __builtin_clzll(bits);
+        *event = Event{.kind = EventKind::kIrq,
+                       .vector = static_cast<std::uint8_t>(word * 64 + bit)};
+        return true;
+      }
+      return false;
   }
   return false;
 }

@@ -26,13 +26,16 @@ class InterruptQueue {
   // The vCPU's thread. Holds one exception; a second one is refused with false
   // (the caller decides about #DF).
   bool PostException(const Event& event);
-  // The vCPU's thread: puts back what cancel_injection gave.
+  // The vCPU's thread: puts back what cancel_injection gave. An exception is
+  // dropped if another one waits, as PostException would refuse it.
   void Requeue(const Event& event);
 
   // The vCPU's thread. What is to be delivered first: the exception, the NMI,
   // then the highest vector (SDM 3A, "Priority Among Concurrent Events").
   // False: nothing waits.
   bool Peek(Event* event) const;
+  // The same among the events of one kind.
+  bool Peek(EventKind kind, Event* event) const;
   // The vCPU's thread. Removes what Peek gave.
   void Pop(const Event& event);
   bool empty() const {

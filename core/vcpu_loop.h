@@ -27,6 +27,10 @@ enum class LoopAction : std::uint8_t {
 };
 
 // Serves exits that the backend hands on. Called on the vCPU's thread.
+//
+// It sees kInterrupted when a kick or a signal came and nothing was requested.
+// A kick that comes after its request was served looks the same, so resume on
+// it; who wants the loop to end calls VcpuContext::RequestReturn.
 class ExitHandler {
  public:
   virtual LoopAction HandleExit(Exit& exit) = 0;
@@ -52,7 +56,8 @@ class VcpuContext {
     queue_.PostNmi();
     Request(kEventPending);
   }
-  // The vCPU's thread. False: one waits already.
+  // The vCPU's thread. Goes in before anything else that waits, but behind an
+  // event that is on its way already. False: one waits already.
   bool PostException(const Event& event) {
     if (!queue_.PostException(event)) return false;
     Request(kEventPending);
@@ -74,6 +79,8 @@ class VcpuContext {
 
   static constexpr std::uint32_t kEventPending = 1;
   static constexpr std::uint32_t kReturnRequested = 2;
+  // Set by the loop itself: an event was looked at, and has to wait.
+  static constexpr std::uint32_t kEventWaits = 4;
 
   void Request(std::uint32_t request) {
     requests_.fetch_or(request, std::memory_order_acq_rel);
@@ -81,17 +88,33 @@ class VcpuContext {
   bool has_requests() const {
     return requests_.load(std::memory_order_acquire) != 0;
   }
+  // Something was requested that the loop has not looked at yet.
+  bool has_new_requests() const {
+    return (requests_.load(std::memory_order_acquire) & ~kEventWaits) != 0;
+  }
   // True: the loop is to return.
   bool TakeReturnRequest();
-  // At most one injection; asks for the window of what has to wait. False: the
-  // engine refused an event, see injection_failure().
+  // At most one injection; asks for the windows of what has to wait, and
+  // withdraws those that nobody waits for any more. False: the engine refused
+  // an event, see injection_failure().
   template <typename Ops>
   bool Inject(Ops& vcpu);
+  template <typename Ops>
+  static InjectResult InjectOne(Ops& vcpu, const Event& event);
+  template <typename Ops>
+  void UpdateWindows(Ops& vcpu);
+  // Whether the exit is a window that the loop, and not the caller, asked for.
+  bool IsOwnWindow(ExitReason reason) const {
+    return (reason == ExitReason::kIrqWindow && irq_window_asked_) ||
+           (reason == ExitReason::kNmiWindow && nmi_window_asked_);
+  }
 
   std::uint64_t exits_[kExitReasonCount] = {};
   InterruptQueue queue_;
   std::atomic<std::uint32_t> requests_ = 0;
   InjectResult injection_failure_ = InjectResult::kOk;
+  bool irq_window_asked_ = false;
+  bool nmi_window_asked_ = false;
 };
 
 inline bool VcpuContext::TakeReturnRequest() {
@@ -100,45 +123,64 @@ inline bool VcpuContext::TakeReturnRequest() {
 }
 
 template <typename Ops>
-bool VcpuContext::Inject(Ops& vcpu) {
-  // Cleared first: what is posted from here on sets it again.
-  requests_.fetch_and(~kEventPending, std::memory_order_acq_rel);
-  Event event;
-  if (!queue_.Peek(&event)) return true;
-  InjectResult result = InjectResult::kUnsupported;
+InjectResult VcpuContext::InjectOne(Ops& vcpu, const Event& event) {
   switch (event.kind) {
     case EventKind::kIrq:
-      result = vcpu.inject_irq(event.vector);
-      break;
+      return vcpu.inject_irq(event.vector);
     case EventKind::kNmi:
-      result = vcpu.inject_nmi();
-      break;
+      return vcpu.inject_nmi();
     case EventKind::kException:
-      result = vcpu.inject_exception(event);
-      break;
+      return vcpu.inject_exception(event);
   }
-  if (result == InjectResult::kOk) {
-    queue_.Pop(event);
-  } else if (result == InjectResult::kBlocked) {
-    if (event.kind == EventKind::kNmi) {
-      vcpu.request_nmi_window(true);
-    } else {
-      vcpu.request_irq_window(true);
+  return InjectResult::kUnsupported;
+}
+
+template <typename Ops>
+bool VcpuContext::Inject(Ops& vcpu) {
+  // Cleared first: what is posted from here on sets it again.
+  requests_.fetch_and(~(kEventPending | kEventWaits),
+                      std::memory_order_acq_rel);
+  constexpr EventKind kByPriority[] = {EventKind::kException, EventKind::kNmi,
+                                       EventKind::kIrq};
+  bool accepted_all = true;
+  for (const EventKind kind : kByPriority) {
+    Event event;
+    if (!queue_.Peek(kind, &event)) continue;
+    const InjectResult result = InjectOne(vcpu, event);
+    // A blocked NMI does not hold up an interrupt: the guest may stay in its
+    // NMI handler for long, with interrupts on.
+    if (result == InjectResult::kBlocked && kind == EventKind::kNmi) continue;
+    const bool waits =
+        result == InjectResult::kBlocked || result == InjectResult::kBusy;
+    if (!waits) queue_.Pop(event);
+    if (!waits && result != InjectResult::kOk) {
+      injection_failure_ = result;
+      accepted_all = false;
     }
-  } else if (result != InjectResult::kBusy) {
-    queue_.Pop(event);
-    injection_failure_ = result;
-    return false;
+    break;
   }
+  UpdateWindows(vcpu);
   // More waits: look again at the next turn.
-  if (!queue_.empty()) Request(kEventPending);
-  return true;
+  if (!queue_.empty()) Request(kEventWaits);
+  return accepted_all;
+}
+
+template <typename Ops>
+void VcpuContext::UpdateWindows(Ops& vcpu) {
+  Event event;
+  const bool irq_waits = queue_.Peek(EventKind::kIrq, &event);
+  if (irq_waits || irq_window_asked_) vcpu.request_irq_window(irq_waits);
+  irq_window_asked_ = irq_waits;
+  const bool nmi_waits = queue_.Peek(EventKind::kNmi, &event);
+  if (nmi_waits || nmi_window_asked_) vcpu.request_nmi_window(nmi_waits);
+  nmi_window_asked_ = nmi_waits;
 }
 
 // Runs the vCPU until the handler says kReturn, RequestReturn was called, or
 // `run` fails, and gives back the exit it ended with: kInterrupted for a return
 // request; kError for a failed `run`, and with error_number 0 for a refused
-// injection. kInterrupted and kRetry with nothing requested go to the handler.
+// injection. kInterrupted and kRetry with nothing new requested go to the
+// handler. Window exits that the loop asked for stay in the loop.
 template <typename Ops, typename Handler>
 Exit vcpu_enter_guest(Ops& vcpu, VcpuContext& context, Handler& handler) {
   for (;;) {
@@ -153,8 +195,10 @@ Exit vcpu_enter_guest(Ops& vcpu, VcpuContext& context, Handler& handler) {
     if (vcpu.handle_exit(exit) == Disposition::kResume) continue;
     if (exit.reason >= ExitReason::kInterrupted) [[unlikely]] {
       if (exit.reason == ExitReason::kError) return exit;
-      if (context.has_requests()) continue;  // a kick with a request: serve it
+      if (context.has_new_requests()) continue;  // a kick's reason: serve it
     }
+    if (context.IsOwnWindow(exit.reason)) [[unlikely]]
+      continue;
     if (handler.HandleExit(exit) == LoopAction::kReturn) return exit;
   }
 }

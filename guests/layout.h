@@ -15,6 +15,7 @@
 #define WS_MAILBOX_END 0x1020     /* u64, TSC after a batch */
 #define WS_MAILBOX_VECTOR 0x1028  /* u32, exception the guest took */
 #define WS_MAILBOX_FRAME 0x1030   /* u64, stack pointer in its handler */
+#define WS_MAILBOX_FLAG 0x1038    /* u32, the host raises it, the guest waits */
 #define WS_MAILBOX_STRING 0x1080  /* bytes for OUTS and INS */
 
 #define WS_COMMAND_SAMPLE 0         /* stamp every iteration */

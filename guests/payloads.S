@@ -374,16 +374,21 @@ done:
   .endif
 .endm
 
-// The host arms the window at WS_PORT_ARM; it opens one instruction after STI.
+// The host arms the window at WS_PORT_ARM. It opens one instruction after STI;
+// an engine may notice later, so the guest waits for the host to say it came.
 .set has_pre_irq_window, 1
 .macro pre_irq_window
+  movl $0, WS_MAILBOX_FLAG
   out %al, $WS_PORT_ARM
 .endm
 .set has_insn_irq_window, 1
 .macro insn_irq_window
+  LOCAL wait
   sti
   nop
-  nop
+wait:
+  cmpl $0, WS_MAILBOX_FLAG
+  je wait
 .endm
 .set has_post_irq_window, 1
 .macro post_irq_window

@@ -1,0 +1,68 @@
+// Turns what KVM left in a kvm_run page into an Exit.
+//
+// The three exits that a running guest takes all the time (I/O, MMIO, HLT) are
+// decoded inline; the others out of line. Needs no /dev/kvm: any kvm_run page
+// will do, made up ones included.
+
+#ifndef WORLDSWITCH_BACKENDS_KVM_EXIT_DECODE_H_
+#define WORLDSWITCH_BACKENDS_KVM_EXIT_DECODE_H_
+
+#include <cstdint>
+
+#include "backends/kvm/kvm_header.h"
+#include "core/exit.h"
+
+namespace worldswitch {
+
+// "KVM_EXIT_IO" for 2; "KVM_EXIT_<unknown>" for a code nobody here knows.
+const char* KvmExitName(std::uint64_t code);
+
+// True if KVM holds back the end of the instruction until the next KVM_RUN: the
+// state of the vCPU is not yet that after the instruction. A code younger than
+// this program counts as such, since completing what is complete does no harm.
+bool IsCompletedByNextRun(std::uint32_t exit_reason);
+
+// Any exit but I/O, MMIO and HLT, from a KVM_RUN that returned 0.
+// KVM_EXIT_UNKNOWN carries the hardware's own reason in
+// entry_failure.hardware_reason, beside its raw code.
+Exit DecodeRareExit(kvm_run& run);
+
+// What a KVM_RUN that failed with `error_number` means: EINTR is kInterrupted,
+// EAGAIN kRetry, EFAULT and EHWPOISON with a filled-in memory fault
+// kMemoryFault, the rest kError.
+Exit DecodeFailedRun(const kvm_run& run, int error_number);
+
+// Initialized in one go: what is not named costs no instruction.
+inline Exit DecodeIoExit(kvm_run& run) {
+  return Exit{
+      .reason = ExitReason::kIo,
+      .raw = KVM_EXIT_IO,
+      .io = {.port = run.io.port,
+             .size = run.io.size,
+             .is_write = run.io.direction == KVM_EXIT_IO_OUT,
+             .count = run.io.count,
+             .data = reinterpret_cast<std::byte*>(&run) + run.io.data_offset}};
+}
+
+inline Exit DecodeMmioExit(kvm_run& run) {
+  return Exit{.reason = ExitReason::kMmio,
+              .raw = KVM_EXIT_MMIO,
+              .mmio = {.gpa = run.mmio.phys_addr,
+                       .data = run.mmio.data,
+                       .length = run.mmio.len,
+                       .is_write = run.mmio.is_write != 0}};
+}
+
+// The exit of a KVM_RUN that returned 0. Borrows from `run`.
+inline Exit DecodeExit(kvm_run& run) {
+  if (run.exit_reason == KVM_EXIT_IO) return DecodeIoExit(run);
+  if (run.exit_reason == KVM_EXIT_MMIO) return DecodeMmioExit(run);
+  if (run.exit_reason == KVM_EXIT_HLT) {
+    return MakeExit(ExitReason::kHlt, KVM_EXIT_HLT);
+  }
+  return DecodeRareExit(run);
+}
+
+}  // namespace worldswitch
+
+#endif  // WORLDSWITCH_BACKENDS_KVM_EXIT_DECODE_H_

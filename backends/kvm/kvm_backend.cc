@@ -1,0 +1,139 @@
+#include "backends/kvm/kvm_backend.h"
+
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "backends/kvm/kick_block.h"
+
+namespace worldswitch {
+namespace {
+
+constexpr char kRegisters[] = "registers";
+
+// The knobs of every engine.
+std::vector<Knob> CommonKnobs(const KvmSystem& system) {
+  const bool sync = system.OffersSyncRegisters();
+  Knob registers;
+  registers.name = kRegisters;
+  registers.scope = KnobScope::kVm;
+  registers.type = KnobType::kChoice;
+  registers.choices = {"ioctl", "sync"};
+  registers.meaning =
+      "how registers travel: by system calls of their own, or in the page that "
+      "KVM_RUN shares";
+  registers.default_value = sync ? "sync" : "ioctl";
+  registers.current_value = registers.default_value;
+  registers.applied_by = "KVM_CAP_SYNC_REGS";
+  if (!sync) registers.not_settable = "the engine lacks KVM_CAP_SYNC_REGS";
+  return {std::move(registers)};
+}
+
+KnobSet AllKnobs(const KvmSystem& system, std::vector<Knob> extra) {
+  std::vector<Knob> knobs = CommonKnobs(system);
+  for (Knob& knob : extra) knobs.push_back(std::move(knob));
+  return KnobSet(std::move(knobs));
+}
+
+}  // namespace
+
+std::vector<Fact> KvmBackendParameters() {
+  return {
+      {"device", "path of KVM's device; default /dev/kvm"},
+      {"kick_signal", absl::StrCat("signal that breaks off KVM_RUN; default ",
+                                   KickBlock::DefaultSignal())}};
+}
+
+absl::StatusOr<KvmBackendOptions> ParseKvmBackendOptions(
+    const BackendSpec& spec) {
+  KvmBackendOptions options;
+  for (const auto& [key, value] : spec.parameters) {
+    if (key == "device") {
+      options.device = value;
+    } else if (key == "kick_signal") {
+      if (!absl::SimpleAtoi(value, &options.kick_signal) ||
+          options.kick_signal <= 0) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "kick_signal=", value, ": not the number of a signal"));
+      }
+    } else {
+      return absl::InvalidArgumentError(
+          absl::StrCat("backend ", spec.name, " has no parameter ", key));
+    }
+  }
+  return options;
+}
+
+KvmBackend::KvmBackend(std::string name,
+                       std::shared_ptr<const KvmSystem> system, int kick_signal,
+                       std::vector<Knob> extra_knobs)
+    : name_(std::move(name)),
+      system_(std::move(system)),
+      kick_signal_(kick_signal != 0 ? kick_signal : KickBlock::DefaultSignal()),
+      knobs_(AllKnobs(*system_, std::move(extra_knobs))) {}
+
+std::string KvmBackend::engine() const {
+  return KvmEngineName(system_->engine());
+}
+
+std::vector<Fact> KvmBackend::facts() const { return system_->facts(); }
+
+absl::StatusOr<std::unique_ptr<Vm>> KvmBackend::CreateVm(
+    const VmConfig& config) {
+  return CreateKvmVm(config);
+}
+
+absl::StatusOr<std::unique_ptr<KvmVm>> KvmBackend::CreateKvmVm(
+    const VmConfig& config) {
+  absl::Status status = knobs_.Check(config.knobs);
+  if (!status.ok()) return status;
+  status = KickBlock::PrepareSignal(kick_signal_);
+  if (!status.ok()) return status;
+  KvmVmOptions options;
+  options.needs = config.needs;
+  options.backing = config.backing;
+  options.kick_signal = kick_signal_;
+  status = ApplyKnobs(config.knobs, &options);
+  if (!status.ok()) return status;
+  return KvmVm::Create(system_, options);
+}
+
+absl::Status KvmBackend::ApplyKnobs(const KnobSettings& settings,
+                                    KvmVmOptions* options) const {
+  options->registers = knobs_.ValueOf(kRegisters, settings) == "sync"
+                           ? RegisterTransport::kSyncArea
+                           : RegisterTransport::kIoctl;
+  return absl::OkStatus();
+}
+
+absl::Status ProbeKvm(const std::string& device) {
+  absl::StatusOr<std::shared_ptr<const KvmSystem>> system =
+      KvmSystem::Open(device);
+  if (!system.ok()) return system.status();
+  return (*system)->CreateVm().status();
+}
+
+BackendFactory KvmBackendFactory() {
+  BackendFactory factory;
+  factory.name = "kvm";
+  factory.summary = "/dev/kvm, whatever engine stands behind it";
+  factory.parameters = KvmBackendParameters();
+  factory.probe = [] { return ProbeKvm(); };
+  factory.create =
+      [](const BackendSpec& spec) -> absl::StatusOr<std::unique_ptr<Backend>> {
+    absl::StatusOr<KvmBackendOptions> options = ParseKvmBackendOptions(spec);
+    if (!options.ok()) return options.status();
+    absl::Status status = KickBlock::PrepareSignal(
+        options->kick_signal != 0 ? options->kick_signal
+                                  : KickBlock::DefaultSignal());
+    if (!status.ok()) return status;
+    absl::StatusOr<std::shared_ptr<const KvmSystem>> system =
+        KvmSystem::Open(options->device);
+    if (!system.ok()) return system.status();
+    return std::make_unique<KvmBackend>(spec.name, *std::move(system),
+                                        options->kick_signal);
+  };
+  return factory;
+}
+
+}  // namespace worldswitch

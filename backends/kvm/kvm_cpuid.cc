@@ -1,0 +1,63 @@
+#include "backends/kvm/kvm_cpuid.h"
+
+#include <sys/ioctl.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "backends/kvm/kvm_status.h"
+
+namespace worldswitch {
+namespace {
+
+constexpr std::uint32_t kFirstRoom = 128;  // entries; 75 to 100 are common
+constexpr std::uint32_t kLargestRoom = 4096;
+
+}  // namespace
+
+absl::StatusOr<std::vector<kvm_cpuid_entry2>> SupportedCpuid(int kvm_fd) {
+  for (std::uint32_t room = kFirstRoom; room <= kLargestRoom; room *= 2) {
+    std::vector<std::uint64_t> buffer(
+        (sizeof(kvm_cpuid2) + room * sizeof(kvm_cpuid_entry2)) / 8 + 1);
+    auto* const cpuid = reinterpret_cast<kvm_cpuid2*>(buffer.data());
+    cpuid->nent = room;
+    if (ioctl(kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid) == 0) {
+      std::vector<kvm_cpuid_entry2> entries(cpuid->nent);
+      if (!entries.empty()) {
+        std::memcpy(entries.data(),
+                    reinterpret_cast<const std::byte*>(buffer.data()) +
+                        sizeof(kvm_cpuid2),
+                    entries.size() * sizeof(kvm_cpuid_entry2));
+      }
+      return entries;
+    }
+    if (errno != E2BIG) break;
+  }
+  return KvmStatus(errno, "KVM_GET_SUPPORTED_CPUID");
+}
+
+std::vector<kvm_cpuid_entry2> CpuidForVcpu(
+    std::vector<kvm_cpuid_entry2> supported, std::uint32_t apic_id) {
+  constexpr std::uint32_t kInitialApicIdShift = 24;  // leaf 1, EBX 31:24
+  constexpr std::uint32_t kBelowInitialApicId = (1u << kInitialApicIdShift) - 1;
+  for (kvm_cpuid_entry2& entry : supported) {
+    switch (entry.function) {
+      case 1:
+        entry.ebx = (entry.ebx & kBelowInitialApicId) |
+                    (apic_id << kInitialApicIdShift);
+        break;
+      case 0xB:
+      case 0x1F:
+        entry.edx = apic_id;
+        break;
+      case 0x8000001E:
+        entry.eax = apic_id;
+        break;
+      default:
+        break;
+    }
+  }
+  return supported;
+}
+
+}  // namespace worldswitch

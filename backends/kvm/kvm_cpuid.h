@@ -1,0 +1,25 @@
+// What a guest's CPUID says: the engine's own list, made right for one vCPU.
+
+#ifndef WORLDSWITCH_BACKENDS_KVM_KVM_CPUID_H_
+#define WORLDSWITCH_BACKENDS_KVM_KVM_CPUID_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "backends/kvm/kvm_header.h"
+
+namespace worldswitch {
+
+// KVM_GET_SUPPORTED_CPUID on `kvm_fd`: what engine and processor can offer.
+absl::StatusOr<std::vector<kvm_cpuid_entry2>> SupportedCpuid(int kvm_fd);
+
+// `supported` with the APIC id of one vCPU wherever CPUID tells one: leaf 1,
+// leaves 0xB and 0x1F, and AMD's 0x8000001E. Without this every vCPU would
+// carry the id of the host CPU that answered.
+std::vector<kvm_cpuid_entry2> CpuidForVcpu(
+    std::vector<kvm_cpuid_entry2> supported, std::uint32_t apic_id);
+
+}  // namespace worldswitch
+
+#endif  // WORLDSWITCH_BACKENDS_KVM_KVM_CPUID_H_

@@ -1,0 +1,129 @@
+#include "bench/block_driver.h"
+
+#include <cstddef>
+
+namespace worldswitch {
+namespace {
+
+void Store32(std::byte* to, std::uint32_t value) {
+  __builtin_memcpy(to, &value, sizeof(value));
+}
+
+std::int64_t Load64(const std::byte* from) {
+  std::int64_t value = 0;
+  __builtin_memcpy(&value, from, sizeof(value));
+  return value;
+}
+
+bool IsDone(const Exit& exit) {
+  return exit.reason == ExitReason::kIo && exit.io.port == WS_PORT_DONE;
+}
+
+bool IsFault(const Exit& exit) {
+  return exit.reason == ExitReason::kIo && exit.io.port == WS_PORT_FAULT;
+}
+
+}  // namespace
+
+Result BlockDriver::Load(GuestMode mode) {
+  mode_ = mode;
+  const GuestSetup setup = {
+      .payload = PayloadOf(scenario_),
+      .mode = mode,
+      .interrupts_on = scenario_.interrupts_on,
+      .arguments = {scenario_.arguments[0], scenario_.arguments[1]}};
+  return LoadGuest(vm_, 0, setup);
+}
+
+BlockStatus BlockDriver::Run(BlockCommand command, std::uint32_t count) {
+  std::byte* memory = vm_.memory().At(0, WS_MEMORY_BYTES);
+  if (memory == nullptr) return BlockStatus::kBadMemory;
+  if (scenario_.refault) {
+    vm_.discard_memory(WS_TOUCH, std::uint64_t{WS_TOUCH_PAGES} * 4096);
+  }
+  control_ = command == BlockCommand::kSampleControl ||
+             command == BlockCommand::kBatchControl;
+  Store32(memory + WS_MAILBOX_COMMAND, static_cast<std::uint32_t>(command));
+  Store32(memory + WS_MAILBOX_COUNT, count);
+  __builtin_memset(memory + WS_SAMPLES, 0, 4096);
+  vcpu_.Clear();
+  measured_ = 0;
+  status_ = BlockStatus::kUnexpectedExit;
+  last_exit_ = vcpu_enter_guest(vcpu_, context_, *this);
+  return status_;
+}
+
+LoopAction BlockDriver::HandleExit(Exit& exit) {
+  if (IsDone(exit)) {
+    vcpu_.SetRole(ExitRole::kAuxiliary);
+    status_ = BlockStatus::kDone;
+    return LoopAction::kReturn;
+  }
+  if (IsFault(exit)) {
+    status_ = BlockStatus::kFault;
+    return LoopAction::kReturn;
+  }
+  if (exit.reason == ExitReason::kInterrupted) {
+    vcpu_.SetRole(ExitRole::kAuxiliary);
+    if (!stop_.load(std::memory_order_acquire)) return LoopAction::kResume;
+    status_ = BlockStatus::kStopped;
+    return LoopAction::kReturn;
+  }
+  ExitRole role = ExitRole::kUnexpected;
+  if (scenario_.on_exit != nullptr) {
+    ExitScene scene = {.vcpu = vcpu_.inner(),
+                       .context = context_,
+                       .memory = vm_.memory().host,
+                       .control = control_};
+    role = scenario_.on_exit(scene, exit);
+  }
+  vcpu_.SetRole(role);
+  if (role == ExitRole::kUnexpected) return LoopAction::kReturn;
+  if (role == ExitRole::kMeasured) ++measured_;
+  return LoopAction::kResume;
+}
+
+bool BlockDriver::Samples(Sample* samples, std::uint32_t count) const {
+  const std::byte* page = vm_.memory().At(WS_SAMPLES, 4096);
+  if (page == nullptr) return false;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    samples[i] = {.g0 = Load64(page + i * WS_SAMPLE_BYTES),
+                  .h1 = 0,
+                  .h2 = 0,
+                  .g3 = Load64(page + i * WS_SAMPLE_BYTES + 8),
+                  .cpu = vcpu_.stamp(0).cpu,
+                  .exits = 0,
+                  .interrupted = false};
+  }
+  if (measured_ == 0) return true;
+  if (vcpu_.overflow() || measured_ % count != 0) return false;
+  // The k-th measured exit belongs to iteration k / exits-per-iteration; the
+  // entry that follows it is the next switch's.
+  const std::uint32_t each = measured_ / count;
+  std::uint32_t seen = 0;
+  for (std::uint32_t i = 0; i < vcpu_.count(); ++i) {
+    const SwitchStamp& at = vcpu_.stamp(i);
+    if (at.interrupted && seen < measured_) {
+      samples[seen / each].interrupted = true;
+    }
+    if (at.role != ExitRole::kMeasured) continue;
+    Sample& sample = samples[seen / each];
+    if (sample.exits == 0) {
+      sample.h1 = at.exit;
+      sample.cpu = at.cpu;
+    }
+    ++sample.exits;
+    ++seen;
+    if (i + 1 < vcpu_.count()) sample.h2 = vcpu_.stamp(i + 1).entry;
+  }
+  return true;
+}
+
+std::int64_t BlockDriver::BatchTicks() const {
+  const std::byte* mailbox = vm_.memory().At(WS_MAILBOX, 4096);
+  if (mailbox == nullptr) return 0;
+  return Load64(mailbox + (WS_MAILBOX_END - WS_MAILBOX)) -
+         Load64(mailbox + (WS_MAILBOX_START - WS_MAILBOX));
+}
+
+}  // namespace worldswitch

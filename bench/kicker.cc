@@ -1,0 +1,71 @@
+#include "bench/kicker.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+
+#include <utility>
+
+#include "bench/tsc.h"
+
+namespace worldswitch {
+namespace {
+
+constexpr std::uint64_t kDelayTicks = 150000;
+
+// The creating thread is pinned; its peer must not share that CPU, or it would
+// only run when the guest is switched out.
+void LeaveCallersCpu() {
+  cpu_set_t own;
+  CPU_ZERO(&own);
+  sched_getaffinity(0, sizeof(own), &own);
+  cpu_set_t others;
+  CPU_ZERO(&others);
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &own)) CPU_SET(cpu, &others);
+  }
+  // Fails where there is no other CPU; then they share.
+  sched_setaffinity(0, sizeof(others), &others);
+}
+
+}  // namespace
+
+Kicker::Kicker(KickHandle handle)
+    : handle_(std::move(handle)), thread_([this] { Work(); }) {}
+
+Kicker::~Kicker() {
+  state_.store(kFinished, std::memory_order_release);
+  thread_.join();
+}
+
+std::int64_t Kicker::WaitForTime() const {
+  while (state_.load(std::memory_order_acquire) != kIdle) sched_yield();
+  return time_.load(std::memory_order_relaxed);
+}
+
+void Kicker::Work() {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  LeaveCallersCpu();
+  for (;;) {
+    const int state = state_.load(std::memory_order_acquire);
+    if (state == kFinished) return;
+    if (state != kArmed) {
+      sched_yield();
+      continue;
+    }
+    const std::uint64_t start = ReadTsc();
+    while (ReadTsc() - start < kDelayTicks) {
+    }
+    const std::uint64_t now = ReadTsc();
+    time_.store(static_cast<std::int64_t>(now), std::memory_order_relaxed);
+    int armed = kArmed;
+    state_.compare_exchange_strong(armed, kKicking);
+    handle_.Kick();
+    int kicking = kKicking;
+    state_.compare_exchange_strong(kicking, kIdle);
+  }
+}
+
+}  // namespace worldswitch

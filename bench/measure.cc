@@ -1,0 +1,532 @@
+#include "bench/measure.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "bench/block_driver.h"
+#include "bench/exit_text.h"
+#include "bench/host_calls.h"
+#include "bench/kicker.h"
+#include "bench/statistics.h"
+#include "bench/tsc.h"
+#include "core/host/errno_status.h"
+
+namespace worldswitch {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Warm-up: stable when the medians of 4 blocks lie within 5 %; given up, and
+// said so, after 40 blocks.
+constexpr std::size_t kWarmUpWindows = 4;
+constexpr double kWarmUpTolerance = 0.05;
+constexpr std::uint32_t kWarmUpCap = 40;
+
+// Batches: five, of as many iterations as fit into 20 ms together, at most
+// 1000.
+constexpr std::uint32_t kBatches = 5;
+constexpr std::uint32_t kBatchIterations = 200;
+constexpr std::uint32_t kFewestInBatch = 10;
+constexpr double kBatchSeconds = 0.02;
+constexpr double kAssumedTicksPerSecond = 2.5e9;  // only sizes the batch
+
+// A counter that moves by less than this share of the iterations did not move
+// for them: interrupts of the host exit as well.
+constexpr double kNoExitShare = 0.05;
+
+std::uint8_t FlagsOf(const NoiseDelta& delta) {
+  unsigned flags = 0;
+  if (delta.voluntary_switches.value_or(0) > 0 ||
+      delta.involuntary_switches.value_or(0) > 0) {
+    flags |= kSwitchInBlock;
+  }
+  if (delta.other_interrupts.value_or(0) > 0) flags |= kIrqInBlock;
+  if (delta.timer_interrupts.value_or(0) > 0) flags |= kTimerInBlock;
+  if (delta.minor_faults.value_or(0) > 0 ||
+      delta.major_faults.value_or(0) > 0) {
+    flags |= kFaultInBlock;
+  }
+  return static_cast<std::uint8_t>(flags);
+}
+
+double MedianRoundTrip(const std::vector<Sample>& samples) {
+  std::vector<std::int64_t> ticks;
+  ticks.reserve(samples.size());
+  for (const Sample& sample : samples) ticks.push_back(RoundTrip(sample));
+  return Distribution(std::move(ticks)).median();
+}
+
+void Refuse(Row& row, Verdict verdict, std::string why) {
+  row.verdict = verdict;
+  row.why = std::move(why);
+}
+
+// A row can only get worse from one repetition to the next.
+void Judge(Row& row, Verdict verdict, const std::string& why,
+           const std::string& evidence) {
+  const bool first = row.verdict == Verdict::kPending;
+  if (!first && row.verdict != verdict) {
+    row.verdict = Verdict::kUnproven;
+    row.why = absl::StrCat("repetitions disagree: ", row.evidence, "; then ",
+                           evidence);
+    return;
+  }
+  if (first) {
+    row.verdict = verdict;
+    row.why = why;
+    row.evidence = evidence;
+  }
+}
+
+// One repetition of a scenario whose guest stamps.
+class GuestRepetition {
+ public:
+  GuestRepetition(Row& row, Vm& vm, Watchdog& watchdog, NoiseProbe& noise,
+                  const MeasureOptions& options)
+      : row_(row),
+        scenario_(*row.scenario),
+        vm_(vm),
+        watchdog_(watchdog),
+        noise_(noise),
+        options_(options),
+        driver_(std::make_unique<BlockDriver>(vm, scenario_, watchdog.stop())) {
+  }
+
+  void Measure() {
+    const Result loaded = driver_->Load(*row_.mode);
+    if (loaded != Result::kOk) {
+      Refuse(row_, Verdict::kUnsupported,
+             absl::StrCat("the engine refuses this mode's registers: ",
+                          ErrnoName(vm_.vcpu(0).last_error())));
+      return;
+    }
+    // One iteration first: what faults or hangs does so here.
+    if (!RunBlock(BlockCommand::kSample, 1)) return;
+    if (!WarmUpGuest() || !TakeSamples() || !TakeBatches()) return;
+    JudgeSamples();
+    row_.repetitions.push_back(std::move(repetition_));
+  }
+
+ private:
+  bool RunBlock(BlockCommand command, std::uint32_t count) {
+    watchdog_.Watch(vm_.vcpu(0).kick_handle());
+    const BlockStatus status = driver_->Run(command, count);
+    const bool barked = watchdog_.Unwatch();
+    if (status == BlockStatus::kDone) return true;
+    Explain(status, barked);
+    return false;
+  }
+
+  void Explain(BlockStatus status, bool barked) {
+    switch (status) {
+      case BlockStatus::kDone:
+        break;
+      case BlockStatus::kFault: {
+        const GuestFault fault = ReadGuestFault(vm_, *row_.mode);
+        Refuse(row_, Verdict::kUnsupported,
+               absl::StrFormat("the guest got %s at rip %#x",
+                               ExceptionName(fault.vector), fault.rip));
+        break;
+      }
+      case BlockStatus::kUnexpectedExit: {
+        const Exit& exit = driver_->last_exit();
+        const bool gave_up = exit.reason == ExitReason::kInternalError ||
+                             exit.reason == ExitReason::kShutdown ||
+                             exit.reason == ExitReason::kEntryFailure ||
+                             exit.reason == ExitReason::kError;
+        Refuse(row_, gave_up ? Verdict::kUnsupported : Verdict::kUnproven,
+               absl::StrCat(gave_up ? "" : "unexpected exit: ",
+                            DescribeExit(exit)));
+        break;
+      }
+      case BlockStatus::kStopped:
+        // Stopped by the user: the repetition is dropped, the row stays.
+        if (barked) {
+          Refuse(row_, Verdict::kHangs,
+                 "the guest made no progress until it was kicked out");
+        }
+        break;
+      case BlockStatus::kBadMemory:
+        Refuse(row_, Verdict::kUnsupported,
+               "the VM has less memory than the guest needs");
+        break;
+    }
+  }
+
+  std::uint32_t BlockSize() const {
+    return std::min(kBlockIterations, scenario_.max_block);
+  }
+
+  bool WarmUpGuest() {
+    WarmUp warm_up(kWarmUpWindows, kWarmUpTolerance);
+    std::vector<Sample> samples(BlockSize());
+    while (!warm_up.stable() && warm_up.seen() < kWarmUpCap) {
+      const Clock::time_point start = Clock::now();
+      if (!RunBlock(BlockCommand::kSample, BlockSize())) return false;
+      driver_->Samples(samples.data(), BlockSize());
+      warm_up.Add(std::max(1.0, MedianRoundTrip(samples)));
+      // Slow exits need no forty blocks to be warm.
+      if (warm_up.seen() >= kWarmUpWindows &&
+          Clock::now() - start > options_.budget / 10) {
+        break;
+      }
+    }
+    repetition_.warm_up_blocks = static_cast<std::uint32_t>(warm_up.seen());
+    repetition_.warm_up_stable = warm_up.stable();
+    return true;
+  }
+
+  bool TakeSamples() {
+    const std::uint32_t size = BlockSize();
+    const std::uint32_t blocks = (options_.samples + size - 1) / size;
+    repetition_.samples.reserve(std::size_t{blocks} * size);
+    repetition_.flags.reserve(std::size_t{blocks} * size);
+    repetition_.control.reserve(std::size_t{blocks} * size);
+    repetition_.has_legs = true;
+    const Clock::time_point deadline = Clock::now() + options_.budget;
+    for (std::uint32_t block = 0; block < blocks; ++block) {
+      if (watchdog_.stopped()) return false;
+      if (block > 0 && Clock::now() > deadline) break;
+      // Sample and control change places every block, so that neither always
+      // comes after the other.
+      const bool sample_first = block % 2 == 0;
+      if (!(sample_first ? SampleBlock(size) : ControlBlock(size)) ||
+          !(sample_first ? ControlBlock(size) : SampleBlock(size))) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  bool SampleBlock(std::uint32_t size) {
+    const NoiseReading before = noise_.Read();
+    if (!RunBlock(BlockCommand::kSample, size)) return false;
+    const std::uint8_t flags = FlagsOf(Difference(before, noise_.Read()));
+    const std::size_t first = repetition_.samples.size();
+    repetition_.samples.resize(first + size);
+    Sample* samples = &repetition_.samples[first];
+    const bool told_apart = driver_->Samples(samples, size);
+    const std::uint32_t measured = driver_->measured_exits();
+    consistent_ = consistent_ && told_apart;
+    repetition_.has_legs =
+        repetition_.has_legs && told_apart && measured >= size;
+    if (measured < fewest_exits_ * size) {
+      fewest_exits_ = static_cast<double>(measured) / size;
+    }
+    exits_seen_ += measured;
+    for (std::uint32_t i = 0; i < size; ++i) {
+      unsigned own = flags;
+      if (samples[i].cpu != (options_.cpu & 0xfff)) own |= kMigrated;
+      if (samples[i].interrupted) own |= kSignalled;
+      if (samples[i].g3 == 0) ++undelivered_;
+      repetition_.flags.push_back(static_cast<std::uint8_t>(own));
+    }
+    return true;
+  }
+
+  bool ControlBlock(std::uint32_t size) {
+    if (!RunBlock(BlockCommand::kSampleControl, size)) return false;
+    std::vector<Sample> samples(size);
+    driver_->Samples(samples.data(), size);
+    for (const Sample& sample : samples) {
+      repetition_.control.push_back(RoundTrip(sample));
+    }
+    return true;
+  }
+
+  // Ticks an iteration with the instruction minus without it, the median of a
+  // few batches; and what the engine's counter says of the same batches. A
+  // control is not compared with itself: its batch figure is the loop's cost.
+  bool TakeBatches() {
+    std::uint32_t count = kBatchIterations;
+    const double ticks = std::max(1.0, MedianRoundTrip(repetition_.samples));
+    const double fitting =
+        kBatchSeconds * kAssumedTicksPerSecond / ticks / kBatches;
+    if (fitting < count) {
+      count = std::max(kFewestInBatch, static_cast<std::uint32_t>(fitting));
+    }
+    if (scenario_.refault) count = std::min(count, scenario_.max_block);
+    std::vector<double> figures;
+    for (std::uint32_t i = 0; i < kBatches; ++i) {
+      std::int64_t with = 0;
+      std::int64_t without = 0;
+      if (!RunBatch(BlockCommand::kBatch, count, &with, &moved_) ||
+          !RunBatch(BlockCommand::kBatchControl, count, &without, &control_)) {
+        return false;
+      }
+      if (scenario_.proof_kind == ProofKind::kNoExit) without = 0;
+      figures.push_back(static_cast<double>(with - without) / count);
+    }
+    repetition_.batch = Median(std::move(figures));
+    batch_count_ = std::uint64_t{count} * kBatches;
+    return true;
+  }
+
+  // Adds what the counter moved by to *moved, or empties it for good.
+  bool RunBatch(BlockCommand command, std::uint32_t count, std::int64_t* ticks,
+                std::optional<std::int64_t>* moved) {
+    const OptionalValue before = vm_.counter(scenario_.counter, 0);
+    if (!RunBlock(command, count)) return false;
+    const OptionalValue after = vm_.counter(scenario_.counter, 0);
+    *ticks = driver_->BatchTicks();
+    if (!before.known || !after.known) {
+      moved->reset();
+    } else if (moved->has_value()) {
+      **moved += static_cast<std::int64_t>(after.value - before.value);
+    }
+    return true;
+  }
+
+  void JudgeSamples() {
+    switch (scenario_.proof_kind) {
+      case ProofKind::kExitSeen:
+      case ProofKind::kDelivery:
+        JudgeSeen();
+        break;
+      case ProofKind::kEngineCounter:
+      case ProofKind::kNoExit:
+        JudgeCounter();
+        break;
+      case ProofKind::kHostSide:
+        break;
+    }
+  }
+
+  void JudgeSeen() {
+    const std::size_t wanted = repetition_.samples.size();
+    const std::string evidence = absl::StrCat(
+        "run returned it ", exits_seen_, " times in ", wanted, " iterations");
+    if (!consistent_ || fewest_exits_ < 1) {
+      Judge(row_, Verdict::kUnproven,
+            "the exits do not come out even with the iterations", evidence);
+    } else if (scenario_.proof_kind == ProofKind::kDelivery &&
+               undelivered_ > 0) {
+      Judge(row_, Verdict::kUnproven,
+            absl::StrCat(undelivered_, " of ", wanted,
+                         " were not delivered to the guest's handler"),
+            evidence);
+    } else {
+      Judge(row_, Verdict::kProven, "", evidence);
+    }
+  }
+
+  void JudgeCounter() {
+    if (!moved_.has_value() || !control_.has_value()) {
+      Judge(row_, Verdict::kUnproven,
+            absl::StrCat("the engine has no counter '",
+                         CounterName(scenario_.counter), "'"),
+            "");
+      return;
+    }
+    const std::int64_t net = *moved_ - *control_;
+    const double share =
+        static_cast<double>(net) / static_cast<double>(batch_count_);
+    const std::string evidence =
+        absl::StrFormat("%s %+d for %d iterations, against a control",
+                        CounterName(scenario_.counter), net, batch_count_);
+    if (std::fabs(share) <= kNoExitShare) {
+      Judge(row_, Verdict::kNoExit, "", evidence);
+    } else if (share >= 1 - kNoExitShare &&
+               scenario_.proof_kind == ProofKind::kEngineCounter) {
+      Judge(row_, Verdict::kProven, "", evidence);
+    } else {
+      Judge(row_, Verdict::kUnproven, evidence, evidence);
+    }
+  }
+
+  Row& row_;
+  const Scenario& scenario_;
+  Vm& vm_;
+  Watchdog& watchdog_;
+  NoiseProbe& noise_;
+  const MeasureOptions& options_;
+  std::unique_ptr<BlockDriver> driver_;
+  Repetition repetition_;
+  bool consistent_ = true;
+  double fewest_exits_ = 1;
+  std::uint64_t exits_seen_ = 0;
+  std::uint64_t undelivered_ = 0;
+  std::uint64_t batch_count_ = 0;
+  // By how much the counter moved in all batches; empty: it is not known.
+  std::optional<std::int64_t> moved_ = 0;
+  std::optional<std::int64_t> control_ = 0;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Vm>> Measurer::CreateVm(
+    const Scenario& scenario) {
+  VmConfig config;
+  config.needs.memory_bytes = WS_MEMORY_BYTES;
+  config.knobs = options_.knobs;
+  if (scenario.knob != nullptr) {
+    KnobSettings own;
+    absl::Status parsed = ParseKnobSetting(scenario.knob, &own);
+    if (!parsed.ok()) return parsed;
+    // The scenario's own knob is what it is about.
+    for (const auto& [name, value] : own) config.knobs[name] = value;
+  }
+  absl::Status fits = backend_.knobs().Check(config.knobs);
+  if (!fits.ok()) return fits;
+  return backend_.CreateVm(config);
+}
+
+void Measurer::MeasureOnce(Row& row) {
+  if (row.verdict == Verdict::kUnsupported || row.verdict == Verdict::kHangs) {
+    return;
+  }
+  absl::StatusOr<std::unique_ptr<Vm>> vm = CreateVm(*row.scenario);
+  if (!vm.ok()) {
+    Refuse(row, Verdict::kUnsupported, std::string(vm.status().message()));
+    return;
+  }
+  const Capability needs = row.scenario->needs;
+  if (needs != Capability::kCount && !(*vm)->has(needs)) {
+    Refuse(row, Verdict::kUnsupported,
+           absl::StrCat("the engine does not offer ", CapabilityName(needs)));
+    return;
+  }
+  switch (row.scenario->kind) {
+    case ScenarioKind::kGuest:
+      GuestRepetition(row, **vm, watchdog_, noise_, options_).Measure();
+      break;
+    case ScenarioKind::kKick:
+      MeasureKick(row, **vm);
+      break;
+    case ScenarioKind::kHostCall:
+      MeasureHostCall(row, **vm);
+      break;
+  }
+}
+
+void Measurer::MeasureHostCall(Row& row, Vm& vm) {
+  const HostCall call = HostCallOf(*row.scenario);
+  if (call == nullptr) {
+    Refuse(row, Verdict::kUnsupported, "no such call on this host");
+    return;
+  }
+  VcpuOps& vcpu = vm.vcpu(0);
+  Repetition repetition;
+  const std::uint32_t blocks =
+      (options_.samples + kBlockIterations - 1) / kBlockIterations;
+  std::uint64_t wrong = 0;
+  for (std::uint32_t block = 0; block < blocks; ++block) {
+    if (watchdog_.stopped()) return;
+    const NoiseReading before = noise_.Read();
+    for (std::uint32_t i = 0; i < kBlockIterations; ++i) {
+      Sample sample = {};
+      if (row.scenario->host_prepare != nullptr) {
+        row.scenario->host_prepare(vcpu);
+      }
+      sample.g0 = static_cast<std::int64_t>(ReadTsc());
+      const bool right = call(vcpu);
+      sample.g3 = static_cast<std::int64_t>(ReadTscEnd(&sample.cpu));
+      wrong += right ? 0 : 1;
+      repetition.samples.push_back(sample);
+    }
+    const std::uint8_t flags = FlagsOf(Difference(before, noise_.Read()));
+    for (std::uint32_t i = 0; i < kBlockIterations; ++i) {
+      const std::uint32_t cpu = repetition.samples[repetition.flags.size()].cpu;
+      unsigned own = flags;
+      if (cpu != (options_.cpu & 0xfff)) own |= kMigrated;
+      repetition.flags.push_back(static_cast<std::uint8_t>(own));
+      std::uint32_t ignored = 0;
+      const auto start = static_cast<std::int64_t>(ReadTsc());
+      repetition.control.push_back(
+          static_cast<std::int64_t>(ReadTscEnd(&ignored)) - start);
+    }
+  }
+  const std::size_t calls = repetition.samples.size();
+  const bool enters_engine = row.scenario->host_call != nullptr;
+  if (wrong > 0) {
+    Judge(row, Verdict::kUnproven,
+          absl::StrCat(wrong, " of ", calls, " calls gave a wrong result"), "");
+  } else {
+    Judge(row, enters_engine ? Verdict::kProven : Verdict::kNoExit, "",
+          absl::StrCat("all ", calls, " results checked"));
+  }
+  row.repetitions.push_back(std::move(repetition));
+}
+
+void Measurer::MeasureKick(Row& row, Vm& vm) {
+  const std::uint32_t blocks =
+      (options_.samples + kBlockIterations - 1) / kBlockIterations;
+  GuestSetup setup;
+  setup.payload = row.scenario->payload;
+  setup.mode = *row.mode;
+  if (LoadGuest(vm, 0, setup) != Result::kOk) {
+    Refuse(row, Verdict::kUnsupported,
+           absl::StrCat("the engine refuses this mode's registers: ",
+                        ErrnoName(vm.vcpu(0).last_error())));
+    return;
+  }
+  // The spin payload reads its mailbox once; any command makes it spin.
+  VcpuOps& vcpu = vm.vcpu(0);
+  Kicker kicker(vcpu.kick_handle());
+  watchdog_.Watch(vcpu.kick_handle());
+  Repetition repetition;
+  std::uint64_t other = 0;
+  const Clock::time_point deadline = Clock::now() + options_.budget;
+  for (std::uint32_t block = 0; block < blocks; ++block) {
+    if (watchdog_.stop()) break;
+    if (block > 0 && Clock::now() > deadline) break;
+    const NoiseReading before = noise_.Read();
+    const std::size_t first = repetition.samples.size();
+    for (std::uint32_t i = 0; i < kBlockIterations; ++i) {
+      kicker.Arm();
+      Exit exit = vcpu.run();
+      Sample sample = {};
+      sample.g3 = static_cast<std::int64_t>(ReadTscEnd(&sample.cpu));
+      // Only the peer's kick counts; another signal is waited out.
+      while (exit.reason == ExitReason::kInterrupted && !kicker.kicked() &&
+             !watchdog_.stop()) {
+        exit = vcpu.run();
+        sample.g3 = static_cast<std::int64_t>(ReadTscEnd(&sample.cpu));
+        sample.interrupted = true;
+      }
+      if (exit.reason != ExitReason::kInterrupted) {
+        watchdog_.Unwatch();
+        Refuse(row, Verdict::kUnsupported, DescribeExit(exit));
+        return;
+      }
+      if (watchdog_.stop()) break;
+      sample.g0 = kicker.WaitForTime();
+      if (sample.g0 > sample.g3) ++other;
+      repetition.samples.push_back(sample);
+    }
+    watchdog_.Progress();
+    const std::uint8_t flags = FlagsOf(Difference(before, noise_.Read()));
+    for (std::size_t i = first; i < repetition.samples.size(); ++i) {
+      unsigned own = flags;
+      if (repetition.samples[i].cpu != (options_.cpu & 0xfff)) own |= kMigrated;
+      if (repetition.samples[i].interrupted) own |= kSignalled;
+      repetition.flags.push_back(static_cast<std::uint8_t>(own));
+    }
+  }
+  if (watchdog_.Unwatch()) {
+    Refuse(row, Verdict::kHangs, "a kick did not end the run");
+    return;
+  }
+  if (watchdog_.stopped()) return;
+  const std::size_t kicks = repetition.samples.size();
+  if (other > 0) {
+    Judge(row, Verdict::kUnproven,
+          absl::StrCat(other, " of ", kicks, " returns came before the kick"),
+          "");
+  } else {
+    Judge(row, Verdict::kProven, "",
+          absl::StrCat(kicks, " kicks, ", kicks, " returns"));
+  }
+  row.repetitions.push_back(std::move(repetition));
+}
+
+}  // namespace worldswitch

@@ -1,0 +1,91 @@
+// A scenario: one kind of exit, caused on purpose, with the proof that it
+// happened. This header is the vocabulary; bench/catalogue.cc has them all.
+//
+// Freestanding: the boot image runs the same scenarios.
+
+#ifndef WORLDSWITCH_BENCH_SCENARIO_H_
+#define WORLDSWITCH_BENCH_SCENARIO_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/exit.h"
+#include "core/vcpu_loop.h"
+#include "core/vm_ops.h"
+#include "guests/guests.h"
+
+namespace worldswitch {
+
+enum class ScenarioKind : std::uint8_t {
+  kGuest,     // a payload stamps every iteration from inside
+  kKick,      // a peer thread kicks a spinning guest
+  kHostCall,  // timed from the host's side; no guest code runs
+};
+
+// How a scenario shows that what it measured happened.
+enum class ProofKind : std::uint8_t {
+  kExitSeen,       // `run` returned the expected exit, once an iteration
+  kDelivery,       // the same, and the guest's handler ran for each
+  kEngineCounter,  // the engine's own counter moved, once an iteration
+  kNoExit,         // a control: the counter is shown not to move
+  kHostSide,       // the call's result is checked
+};
+
+// What an exit was to the scenario.
+enum class ExitRole : std::uint8_t {
+  kMeasured,    // the one under test
+  kAuxiliary,   // needed, not measured
+  kUnexpected,  // not part of the scenario: the row cannot be proven
+};
+
+// What a scenario's exit function may touch.
+struct ExitScene {
+  VcpuOps& vcpu;
+  VcpuContext& context;
+  std::byte* memory;  // the guest's, WS_MEMORY_BYTES of it
+  bool control;       // the block runs without the instruction under test
+};
+
+struct Scenario {
+  const char* name = "";     // "user/pio_out"
+  const char* summary = "";  // what it does, one line
+  const char* proof = "";    // how it is proven, one line
+  ScenarioKind kind = ScenarioKind::kGuest;
+  ProofKind proof_kind = ProofKind::kExitSeen;
+  Payload payload = Payload::k_empty;
+  GuestModeSet modes = 0;
+  std::uint64_t arguments[2] = {0, 0};
+  bool interrupts_on = false;
+  Capability needs = Capability::kCount;  // kCount: nothing special
+  Counter counter = Counter::kExits;      // kEngineCounter, kNoExit
+  // Looks at one exit and serves it. Null: no exit is expected.
+  ExitRole (*on_exit)(ExitScene& scene, Exit& exit) = nullptr;
+  // kHostCall: the timed call; false if its result is not what proves it.
+  bool (*host_call)(VcpuOps& vcpu) = nullptr;
+  // kHostCall: before each timed call, untimed. May be null.
+  void (*host_prepare)(VcpuOps& vcpu) = nullptr;
+  // Pages under WS_TOUCH are taken away before every block.
+  bool refault = false;
+  std::uint32_t max_block = WS_MAX_BLOCK;  // iterations in one block
+  const char* knob = nullptr;  // "registers=sync": the VM is made with it
+};
+
+// All scenarios, in the order of the table.
+struct ScenarioList {
+  const Scenario* begin_;
+  const Scenario* end_;
+  const Scenario* begin() const { return begin_; }
+  const Scenario* end() const { return end_; }
+  std::size_t size() const { return static_cast<std::size_t>(end_ - begin_); }
+};
+ScenarioList AllScenarios();
+
+// Why a scenario does not exist in a mode, by architecture; null if it does.
+const char* WhyNotInMode(const Scenario& scenario, GuestMode mode);
+
+// The payload on this CPU: VMCALL or VMMCALL is the CPU's choice.
+Payload PayloadOf(const Scenario& scenario);
+
+}  // namespace worldswitch
+
+#endif  // WORLDSWITCH_BENCH_SCENARIO_H_

@@ -1,0 +1,68 @@
+#include "cli/backends.h"
+
+#include <algorithm>
+#include <iostream>
+#include <utility>
+
+#include "backends/kvm/kvm_backend.h"
+#include "backends/scripted/scripted_backend.h"
+#include "cli/exit_code.h"
+
+namespace worldswitch {
+namespace {
+
+// Trouble with the words is the user's, the rest is the host's.
+int ExitCodeOf(const absl::Status& status, const std::string& text) {
+  if (absl::IsInvalidArgument(status)) return kExitUsage;
+  const std::string name = text.substr(0, text.find(':'));
+  const auto& factories = Backends().factories();
+  const bool known =
+      name == "auto" || std::any_of(factories.begin(), factories.end(),
+                                    [&](const BackendFactory& factory) {
+                                      return factory.name == name;
+                                    });
+  return known ? kExitNoBackend : kExitUsage;
+}
+
+}  // namespace
+
+const BackendRegistry& Backends() {
+  static const BackendRegistry* const registry = [] {
+    auto* made = new BackendRegistry;
+    for (BackendFactory& factory : std::vector<BackendFactory>{
+             KvmBackendFactory(), ScriptedBackendFactory()}) {
+      if (absl::Status added = made->Add(std::move(factory)); !added.ok()) {
+        std::cerr << "worldswitch: " << added.message() << "\n";
+      }
+    }
+    return made;
+  }();
+  return *registry;
+}
+
+std::unique_ptr<Backend> OpenBackend(const std::string& text, int* exit_code) {
+  absl::StatusOr<BackendRegistry::Opened> opened = Backends().Open(text);
+  if (!opened.ok()) {
+    std::cerr << "worldswitch: " << opened.status().message() << "\n";
+    *exit_code = ExitCodeOf(opened.status(), text);
+    return nullptr;
+  }
+  for (const BackendRegistry::Skipped& skipped : opened->skipped) {
+    std::cerr << "skipped backend " << skipped.name << ": "
+              << skipped.why.message() << "\n";
+  }
+  *exit_code = kExitOk;
+  return std::move(opened->backend);
+}
+
+std::string EngineMeaning(const std::string& engine) {
+  if (engine == "kvm_intel") return "VT-x";
+  if (engine == "kvm_amd") return "SVM";
+  if (engine == "kvm_pvm") {
+    return "neither VT-x nor SVM: ring 0 of the guest is emulated, ring 3 runs "
+           "natively";
+  }
+  return "not identified as VT-x or SVM";
+}
+
+}  // namespace worldswitch

@@ -1,0 +1,213 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "bench/output_file.h"
+#include "bench/result_json.h"
+#include "bench/session.h"
+#include "cli/backends.h"
+#include "cli/commands.h"
+#include "cli/exit_code.h"
+#include "cli/progress.h"
+#include "cli/signals.h"
+#include "cli/table.h"
+
+namespace worldswitch {
+namespace {
+
+// A block of the slowest scenario takes some 30 ms.
+constexpr std::chrono::milliseconds kPatience(2000);
+
+struct BenchArguments {
+  std::string backend = "auto";
+  std::vector<std::string> scenarios;
+  std::string mode;
+  std::vector<std::string> knobs;
+  std::uint32_t samples = 1000;
+  std::uint32_t repetitions = 10;
+  std::optional<std::uint32_t> cpu;
+  std::string json;
+  std::string raw;
+};
+
+int Fail(const absl::Status& status, int code) {
+  std::cerr << "worldswitch: " << status.message() << "\n";
+  return code;
+}
+
+std::optional<GuestMode> ModeByName(const std::string& name) {
+  for (const GuestMode mode :
+       {GuestMode::kReal, GuestMode::kRing0, GuestMode::kRing3}) {
+    if (name == GuestModeName(mode)) return mode;
+  }
+  return std::nullopt;
+}
+
+// Everything that can be wrong with the words is found before anything runs.
+absl::Status MakeOptions(const BenchArguments& arguments,
+                         SessionOptions* options) {
+  options->scenarios = arguments.scenarios;
+  options->mode = ModeByName(arguments.mode);
+  options->samples = arguments.samples;
+  options->repetitions = arguments.repetitions;
+  for (const std::string& knob : arguments.knobs) {
+    absl::Status parsed = ParseKnobSetting(knob, &options->knobs);
+    if (!parsed.ok()) return parsed;
+  }
+  if (arguments.cpu.has_value()) {
+    options->cpu = *arguments.cpu;
+    return absl::OkStatus();
+  }
+  absl::StatusOr<std::uint32_t> cpu = DefaultCpu();
+  if (!cpu.ok()) return cpu.status();
+  options->cpu = *cpu;
+  return absl::OkStatus();
+}
+
+absl::Status OpenOutput(const std::string& path,
+                        std::optional<OutputFile>* file) {
+  if (path.empty()) return absl::OkStatus();
+  absl::StatusOr<OutputFile> opened = OutputFile::Open(path);
+  if (!opened.ok()) return opened.status();
+  file->emplace(*std::move(opened));
+  return absl::OkStatus();
+}
+
+int RunBench(const BenchArguments& arguments) {
+  SessionOptions options;
+  absl::Status made = MakeOptions(arguments, &options);
+  if (!made.ok()) return Fail(made, kExitUsage);
+  absl::StatusOr<std::vector<Row>> rows = SelectRows(options);
+  if (!rows.ok()) return Fail(rows.status(), kExitUsage);
+  std::optional<OutputFile> json;
+  std::optional<OutputFile> raw;
+  for (absl::Status opened :
+       {OpenOutput(arguments.json, &json), OpenOutput(arguments.raw, &raw)}) {
+    if (!opened.ok()) return Fail(opened, kExitUsage);
+  }
+  int code = kExitOk;
+  const std::unique_ptr<Backend> backend =
+      OpenBackend(arguments.backend, &code);
+  if (backend == nullptr) return code;
+  absl::Status knobs = backend->knobs().Check(options.knobs);
+  if (!knobs.ok()) return Fail(knobs, kExitUsage);
+
+  Watchdog watchdog(kPatience);
+  const SignalScope signals(watchdog);
+  const Fingerprint fingerprint = ReadFingerprint();
+  absl::Status pinned = PinToCpu(options.cpu);
+  if (!pinned.ok()) return Fail(pinned, kExitUsage);
+
+  // With results on standard output, the table is not mixed into them.
+  std::ostream& out =
+      arguments.json == "-" || arguments.raw == "-" ? std::cerr : std::cout;
+  TableContext table;
+  table.version = WORLDSWITCH_VERSION;
+  table.backend = backend->name();
+  table.engine = backend->engine();
+  table.unit = backend->unit();
+  table.options = options;
+  table.fingerprint = &fingerprint;
+  table.color = &out == &std::cout && isatty(STDOUT_FILENO) == 1;
+  out << TableHead(table) << std::flush;
+
+  absl::StatusOr<SessionResult> result = [&] {
+    Progress progress;
+    return RunSession(*backend, watchdog, options, *std::move(rows),
+                      [&](const std::string& what, double fraction) {
+                        progress.Show(what, fraction);
+                      });
+  }();
+  if (!result.ok()) return Fail(result.status(), kExitNoBackend);
+  out << TableBody(*result, table) << std::flush;
+
+  const ResultContext context = {
+      .date = absl::FormatTime(absl::RFC3339_sec, absl::Now(),
+                               absl::LocalTimeZone()),
+      .version = table.version,
+      .backend = table.backend,
+      .engine = table.engine,
+      .unit = table.unit,
+      .options = options,
+      .fingerprint = &fingerprint};
+  if (json.has_value()) {
+    absl::Status written = json->Commit(ResultJson(*result, context));
+    if (!written.ok()) code = Fail(written, kExitFailed);
+  }
+  if (raw.has_value()) {
+    absl::Status written = raw->Commit(RawCsv(*result));
+    if (!written.ok()) code = Fail(written, kExitFailed);
+  }
+  const int signal = SignalScope::received();
+  return signal != 0 ? kExitSignalBase + signal : code;
+}
+
+}  // namespace
+
+void AddBenchCommand(CLI::App& app, const ChooseCommand& choose) {
+  constexpr std::uint32_t kMaxSamples = 10'000'000;
+  constexpr std::uint32_t kMaxRepetitions = 10'000;
+  auto arguments = std::make_shared<BenchArguments>();
+  CLI::App* bench = app.add_subcommand(
+      "bench",
+      "Measure exits: each scenario in each mode, with percentiles, legs and "
+      "proof.\nWithout options: all of them, on the best backend here.");
+  bench
+      ->add_option("--backend", arguments->backend,
+                   "auto, or NAME, or NAME:key=value,... ('worldswitch probe' "
+                   "lists them)")
+      ->type_name("NAME[:k=v,...]")
+      ->capture_default_str();
+  bench
+      ->add_option("--scenario", arguments->scenarios,
+                   "a scenario or a glob such as 'user/*'; may be given again")
+      ->type_name("GLOB")
+      ->allow_extra_args(false);
+  bench
+      ->add_option("--mode", arguments->mode,
+                   "only this mode of the guest (default: all)")
+      ->type_name("real|ring0|ring3")
+      ->check(CLI::IsMember({"real", "ring0", "ring3"}));
+  bench
+      ->add_option("--knob", arguments->knobs,
+                   "set a knob of the VM, such as registers=ioctl; may be "
+                   "given again")
+      ->type_name("k=v")
+      ->allow_extra_args(false);
+  bench
+      ->add_option("--samples", arguments->samples,
+                   "samples in a repetition; slow exits get fewer")
+      ->check(CLI::Range(std::uint32_t{1}, kMaxSamples))
+      ->capture_default_str();
+  bench
+      ->add_option("--repetitions", arguments->repetitions,
+                   "repetitions, each in a VM of its own")
+      ->check(CLI::Range(std::uint32_t{1}, kMaxRepetitions))
+      ->capture_default_str();
+  bench->add_option("--cpu", arguments->cpu,
+                    "the CPU to pin to (default: the last one allowed)");
+  bench
+      ->add_option("--json", arguments->json,
+                   "write Google Benchmark JSON with the host's fingerprint; "
+                   "'-' is standard output")
+      ->type_name("FILE");
+  bench
+      ->add_option("--raw", arguments->raw,
+                   "write every sample as CSV; '-' is standard output")
+      ->type_name("FILE");
+  bench->callback([arguments, choose] {
+    choose([arguments] { return RunBench(*arguments); });
+  });
+}
+
+}  // namespace worldswitch

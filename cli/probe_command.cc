@@ -1,0 +1,166 @@
+#include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "bench/session.h"
+#include "cli/backends.h"
+#include "cli/commands.h"
+#include "cli/exit_code.h"
+#include "core/host/fingerprint.h"
+#include "nlohmann/json.hpp"
+
+namespace worldswitch {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// One backend as it is found here.
+struct Found {
+  const BackendFactory* factory = nullptr;
+  absl::Status status;
+  std::unique_ptr<Backend> backend;  // null unless usable
+};
+
+std::vector<Found> FindAll() {
+  std::vector<Found> all;
+  for (const BackendFactory& factory : Backends().factories()) {
+    Found found;
+    found.factory = &factory;
+    found.status = factory.probe ? factory.probe() : absl::OkStatus();
+    if (found.status.ok() && factory.is_machine) {
+      absl::StatusOr<BackendRegistry::Opened> opened =
+          Backends().Open(factory.name);
+      found.status = opened.status();
+      if (opened.ok()) found.backend = std::move(opened->backend);
+    }
+    all.push_back(std::move(found));
+  }
+  return all;
+}
+
+Json ToJson(const std::vector<Fact>& facts) {
+  Json json = Json::object();
+  for (const Fact& fact : facts) json[fact.name] = fact.value;
+  return json;
+}
+
+Json KnobJson(const Knob& knob) {
+  return {{"name", knob.name},
+          {"scope", KnobScopeName(knob.scope)},
+          {"type", KnobTypeName(knob.type)},
+          {"range", KnobRange(knob)},
+          {"unit", knob.unit},
+          {"meaning", knob.meaning},
+          {"value", knob.current_value},
+          {"applied_by", knob.applied_by},
+          {"settable", knob.not_settable.empty()},
+          {"not_settable", knob.not_settable}};
+}
+
+Json BackendJson(const Found& found) {
+  Json json = {{"name", found.factory->name},
+               {"summary", found.factory->summary},
+               {"usable", found.status.ok()}};
+  if (!found.status.ok()) json["why_not"] = found.status.message();
+  json["parameters"] = ToJson(found.factory->parameters);
+  if (found.backend == nullptr) return json;
+  json["engine"] = found.backend->engine();
+  json["unit"] = found.backend->unit();
+  json["facts"] = ToJson(found.backend->facts());
+  json["knobs"] = Json::array();
+  for (const Knob& knob : found.backend->knobs().all()) {
+    json["knobs"].push_back(KnobJson(knob));
+  }
+  return json;
+}
+
+void PrintFacts(const std::vector<Fact>& facts) {
+  for (const Fact& fact : facts) {
+    std::cout << absl::StrFormat("  %-34s %s\n", fact.name, fact.value);
+  }
+}
+
+void PrintBackend(const Found& found) {
+  std::cout << "backend " << found.factory->name << ": "
+            << found.factory->summary << "\n";
+  if (!found.status.ok()) {
+    std::cout << "  not usable: " << found.status.message() << "\n";
+    return;
+  }
+  for (const Fact& parameter : found.factory->parameters) {
+    std::cout << absl::StrFormat("  parameter %-24s %s\n", parameter.name,
+                                 parameter.value);
+  }
+  if (found.backend == nullptr) return;
+  const std::string engine = found.backend->engine();
+  std::cout << absl::StrFormat("  %-34s %s (%s)\n", "engine", engine,
+                               EngineMeaning(engine));
+  PrintFacts(found.backend->facts());
+  for (const Knob& knob : found.backend->knobs().all()) {
+    std::cout << absl::StrFormat(
+        "  knob %-29s %s [%s], %s, by %s: %s%s\n", knob.name,
+        knob.current_value, KnobRange(knob), KnobScopeName(knob.scope),
+        knob.applied_by, knob.meaning,
+        knob.not_settable.empty() ? ""
+                                  : "; not settable: " + knob.not_settable);
+  }
+}
+
+int RunProbe(bool as_json) {
+  const std::vector<Found> all = FindAll();
+  const Fingerprint host = ReadFingerprint();
+  absl::StatusOr<std::uint32_t> cpu = DefaultCpu();
+  const std::vector<Distortion> distortions =
+      FindDistortions(host, cpu.ok() ? static_cast<int>(*cpu) : -1);
+  if (as_json) {
+    Json json;
+    json["backends"] = Json::array();
+    for (const Found& found : all)
+      json["backends"].push_back(BackendJson(found));
+    json["host"] = ToJson(host.facts);
+    json["fingerprint_hash"] = host.hash;
+    json["tsc_hz"] = host.tsc_hz;
+    json["tsc_source"] = host.tsc_source;
+    json["distortions"] = Json::array();
+    for (const Distortion& distortion : distortions) {
+      json["distortions"].push_back({{"name", distortion.name},
+                                     {"why", distortion.why},
+                                     {"remedy", distortion.remedy}});
+    }
+    std::cout << json.dump(1) << "\n";
+    return kExitOk;
+  }
+  for (const Found& found : all) {
+    PrintBackend(found);
+    std::cout << "\n";
+  }
+  std::cout << "host, fingerprint " << host.hash << "\n";
+  PrintFacts(host.facts);
+  std::cout << absl::StrFormat("  %-34s %.0f, from %s\n", "tsc_hz", host.tsc_hz,
+                               host.tsc_source);
+  std::cout << "\nwhat distorts figures here:\n";
+  for (const Distortion& distortion : distortions) {
+    std::cout << "  " << distortion.name << ": " << distortion.why
+              << "\n      remedy: " << distortion.remedy << "\n";
+  }
+  if (distortions.empty()) std::cout << "  nothing that could be seen\n";
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddProbeCommand(CLI::App& app, const ChooseCommand& choose) {
+  auto as_json = std::make_shared<bool>(false);
+  CLI::App* probe = app.add_subcommand(
+      "probe",
+      "Show the backends and why each is or is not usable, the engine, its\n"
+      "capabilities, mitigations, and everything that will distort figures.");
+  probe->add_flag("--json", *as_json, "as JSON");
+  probe->callback(
+      [as_json, choose] { choose([as_json] { return RunProbe(*as_json); }); });
+}
+
+}  // namespace worldswitch

@@ -1,0 +1,139 @@
+// Knobs: what is checked before anything is changed, and what the refusals say.
+
+#include "core/host/knob.h"
+
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace worldswitch {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+KnobSet SomeKnobs() {
+  return KnobSet({
+      {.name = "registers",
+       .type = KnobType::kChoice,
+       .choices = {"ioctl", "sync"},
+       .default_value = "sync"},
+      {.name = "halt_poll",
+       .type = KnobType::kInteger,
+       .minimum = 0,
+       .maximum = 400,
+       .unit = "us",
+       .default_value = "200"},
+      {.name = "ple", .type = KnobType::kBool, .default_value = "on"},
+      {.name = "ept",
+       .scope = KnobScope::kHost,
+       .type = KnobType::kBool,
+       .default_value = "on",
+       .not_settable = "a read-only module parameter"},
+  });
+}
+
+std::string Refusal(const KnobSettings& settings) {
+  const absl::Status status = SomeKnobs().Check(settings);
+  EXPECT_FALSE(status.ok());
+  return std::string(status.message());
+}
+
+TEST(KnobSetTest, FindsByNameAndGivesNullForStrangers) {
+  const KnobSet knobs = SomeKnobs();
+  ASSERT_NE(knobs.Find("ple"), nullptr);
+  EXPECT_EQ(knobs.Find("ple")->name, "ple");
+  EXPECT_EQ(knobs.Find("pl"), nullptr);
+}
+
+TEST(KnobSetTest, AcceptsValuesInRangeBothEndsIncluded) {
+  const KnobSet knobs = SomeKnobs();
+  EXPECT_TRUE(knobs.Check({}).ok());
+  EXPECT_TRUE(knobs.Check({{"halt_poll", "0"}, {"ple", "off"}}).ok());
+  EXPECT_TRUE(knobs.Check({{"halt_poll", "400"}, {"registers", "ioctl"}}).ok());
+}
+
+TEST(KnobSetTest, RefusalOfAValueNamesTheRangeAndTheUnit) {
+  EXPECT_THAT(Refusal({{"halt_poll", "401"}}), HasSubstr("0 to 400 us"));
+  EXPECT_THAT(Refusal({{"halt_poll", "-1"}}), HasSubstr("0 to 400 us"));
+  EXPECT_THAT(Refusal({{"halt_poll", "12x"}}), HasSubstr("\"12x\""));
+  EXPECT_THAT(Refusal({{"halt_poll", ""}}), HasSubstr("0 to 400 us"));
+  EXPECT_THAT(Refusal({{"registers", "fast"}}), HasSubstr("ioctl, sync"));
+  EXPECT_THAT(Refusal({{"ple", "maybe"}}), HasSubstr("on, off"));
+}
+
+TEST(KnobSetTest, RefusalOfAnUnknownKnobSuggestsTheNearestAndListsAll) {
+  const std::string refusal = Refusal({{"halt_pol", "1"}});
+  EXPECT_THAT(refusal, HasSubstr("did you mean \"halt_poll\"?"));
+  EXPECT_THAT(refusal, HasSubstr("registers, halt_poll, ple, ept"));
+  EXPECT_THAT(Refusal({{"zzzzzz", "1"}}), Not(HasSubstr("did you mean")));
+}
+
+TEST(KnobSetTest, AKnobThatCannotBeSetHereSaysWhy) {
+  const absl::Status status = SomeKnobs().Check({{"ept", "off"}});
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("a read-only module parameter"));
+}
+
+TEST(KnobSetTest, AnEmptySetSaysThatThereAreNone) {
+  EXPECT_THAT(std::string(KnobSet().Check({{"x", "1"}}).message()),
+              HasSubstr("there are none"));
+}
+
+TEST(KnobSetTest, ValueOfPrefersTheSettingToTheDefault) {
+  const KnobSet knobs = SomeKnobs();
+  EXPECT_EQ(knobs.ValueOf("registers", {}), "sync");
+  EXPECT_EQ(knobs.ValueOf("registers", {{"registers", "ioctl"}}), "ioctl");
+}
+
+TEST(ParseKnobSettingTest, SplitsAtTheFirstEqualsSign) {
+  KnobSettings settings;
+  ASSERT_TRUE(ParseKnobSetting("path=a=b", &settings).ok());
+  ASSERT_TRUE(ParseKnobSetting(" spaced = out ", &settings).ok());
+  ASSERT_TRUE(ParseKnobSetting("empty=", &settings).ok());
+  EXPECT_EQ(settings,
+            (KnobSettings{{"path", "a=b"}, {"spaced", "out"}, {"empty", ""}}));
+}
+
+TEST(ParseKnobSettingTest, RefusesWhatIsNoSettingAndLeavesTheOthersAlone) {
+  KnobSettings settings = {{"ple", "on"}};
+  EXPECT_THAT(std::string(ParseKnobSetting("ple", &settings).message()),
+              HasSubstr("has no \"=\""));
+  EXPECT_THAT(std::string(ParseKnobSetting("=1", &settings).message()),
+              HasSubstr("nothing before"));
+  EXPECT_THAT(std::string(ParseKnobSetting("ple=off", &settings).message()),
+              HasSubstr("given twice: \"on\" and \"off\""));
+  EXPECT_EQ(settings, (KnobSettings{{"ple", "on"}}));
+}
+
+TEST(ParseKnobBoolTest, TakesTheUsualWords) {
+  for (const char* yes : {"on", "true", "yes", "1", "ON", "True"}) {
+    const absl::StatusOr<bool> parsed = ParseKnobBool(yes);
+    EXPECT_TRUE(parsed.ok() && *parsed) << yes;
+  }
+  for (const char* no : {"off", "false", "no", "0"}) {
+    const absl::StatusOr<bool> parsed = ParseKnobBool(no);
+    EXPECT_TRUE(parsed.ok() && !*parsed) << no;
+  }
+  EXPECT_FALSE(ParseKnobBool("2").ok());
+  EXPECT_FALSE(ParseKnobBool("").ok());
+}
+
+TEST(KnobTest, NamesOfScopesTypesAndRanges) {
+  EXPECT_STREQ(KnobScopeName(KnobScope::kHost), "host");
+  EXPECT_STREQ(KnobScopeName(KnobScope::kVm), "vm");
+  EXPECT_STREQ(KnobScopeName(KnobScope::kVcpu), "vcpu");
+  EXPECT_STREQ(KnobTypeName(KnobType::kBool), "bool");
+  EXPECT_STREQ(KnobTypeName(KnobType::kInteger), "integer");
+  EXPECT_STREQ(KnobTypeName(KnobType::kChoice), "choice");
+  const KnobSet knobs = SomeKnobs();
+  EXPECT_EQ(KnobRange(*knobs.Find("registers")), "ioctl, sync");
+  EXPECT_EQ(KnobRange(*knobs.Find("halt_poll")), "0 to 400");
+  EXPECT_EQ(KnobRange(*knobs.Find("ple")), "on, off");
+}
+
+}  // namespace
+}  // namespace worldswitch
