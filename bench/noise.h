@@ -51,7 +51,7 @@ struct NoiseDelta {
 NoiseDelta Difference(const NoiseReading& before, const NoiseReading& after);
 
 // Keeps the files open and a buffer to read them into. Read() is for outside
-// timed regions: some 10 us, more on hosts with many CPUs. Not thread-safe,
+// timed regions: some 30 us, more on hosts with many CPUs. Not thread-safe,
 // and the thread's counters are those of whoever calls Read().
 class NoiseProbe {
  public:

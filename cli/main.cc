@@ -42,6 +42,11 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    if (app.get_subcommands().empty() && !app.remaining().empty()) {
+      std::cerr << "worldswitch: no command '" << app.remaining().front()
+                << "'; there are bench, list and probe (--help)\n";
+      return worldswitch::kExitUsage;
+    }
     const int code = app.exit(error);
     return code == 0 ? worldswitch::kExitOk : worldswitch::kExitUsage;
   }

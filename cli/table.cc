@@ -100,10 +100,10 @@ class Body {
   void AddRows() {
     absl::StrAppend(
         &text_,
-        paint_(kBold, absl::StrFormat(
-                          "%-29s %-5s %-8s %6s %7s %7s %5s %7s %7s %8s %7s",
-                          "scenario", "mode", "verdict", "n", "net", "p50",
-                          "mad", "p90", "p99", "p99.9", "batch")),
+        paint_(kBold,
+               absl::StrFormat("%-29s %-5s %-8s %7s %7s %5s %7s %7s %7s %7s",
+                               "scenario", "mode", "verdict", "net", "p50",
+                               "mad", "p90", "p99", "p99.9", "batch")),
         "\n");
     std::map<std::string, std::vector<std::string>> elsewhere;
     for (const Row& row : result_.rows) {
@@ -137,14 +137,19 @@ class Body {
     absl::StrAppend(
         &text_, head,
         paint_(paint_.StyleOf(row.verdict), absl::StrFormat("%-8s", verdict)),
-        absl::StrFormat(" %6d %7s %7s %5s %7s %7s %8s %7s\n", raw.count(),
+        absl::StrFormat(" %7s %7s %5s %7s %7s %7s %7s\n",
                         summary.net.has_value() || summary.control.count() == 0
                             ? Number(summary.net)
                             : "<res",
-                        Number(raw.Percentile(0.5)), Number(raw.mad()),
+                        Number(raw.median()), Number(raw.mad()),
                         Number(raw.Percentile(0.9)),
                         Number(raw.Percentile(0.99)),
                         Number(raw.Percentile(0.999)), Number(summary.batch)));
+    const std::uint64_t asked =
+        std::uint64_t{context_.options.samples} * result_.repetitions_done;
+    if (raw.count() < asked) {
+      fewer_.push_back(absl::StrCat(row.Name(), " ", raw.count()));
+    }
     if (row.verdict == Verdict::kUnproven && !row.why.empty()) {
       absl::StrAppend(&text_, std::string(head.size(), ' '),
                       Wrap(absl::StrCat("because ", row.why), head.size()));
@@ -211,9 +216,15 @@ class Body {
                2));
     }
     AddContamination();
+    if (!fewer_.empty()) {
+      absl::StrAppend(&text_,
+                      Wrap(absl::StrCat("Slow, so with fewer samples: ",
+                                        absl::StrJoin(fewer_, ", "), "."),
+                           2));
+    }
     absl::StrAppend(
         &text_,
-        Wrap("n: samples. net: median minus the median of the same loop "
+        Wrap("net: median minus the median of the same loop "
              "without the instruction ('<res': within what that loop itself "
              "varies). p50 to p99.9: raw round trips, left out with fewer than "
              "10 samples beyond. mad: median absolute deviation. batch: net of "
@@ -275,6 +286,7 @@ class Body {
   const TableContext& context_;
   Painter paint_;
   std::string text_;
+  std::vector<std::string> fewer_;  // rows with fewer samples than asked for
 };
 
 }  // namespace

@@ -551,8 +551,8 @@ void FindCpuDistortions(const Fingerprint& host, int pinned_cpu,
                       "CPU 0 takes the kernel's housekeeping and most "
                       "interrupts",
                       "pin to another CPU"});
-  }
-  if (!Contains(ParseCpuList(host.ValueOf("cpu.isolated")), pinned_cpu)) {
+  } else if (!Contains(ParseCpuList(host.ValueOf("cpu.isolated")),
+                       pinned_cpu)) {
     found->push_back(
         {"not isolated",
          absl::StrCat("CPU ", pinned_cpu,

@@ -95,7 +95,9 @@ TEST(BackendRegistryTest, RefusesASecondOneOfTheSameName) {
   EXPECT_THAT(registry.factories(), SizeIs(1));
   EXPECT_FALSE(registry.Add(Fake("auto")).ok());
   EXPECT_FALSE(registry.Add(Fake("")).ok());
-  EXPECT_FALSE(registry.Add({.name = "nothing"}).ok());
+  BackendFactory hollow = Fake("hollow");
+  hollow.create = nullptr;
+  EXPECT_FALSE(registry.Add(hollow).ok());
 }
 
 TEST(BackendRegistryTest, ExplicitModeOpensTheOneNamedAndSkipsNothing) {

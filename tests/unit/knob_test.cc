@@ -3,7 +3,6 @@
 #include "core/host/knob.h"
 
 #include <string>
-#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -15,24 +14,26 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 KnobSet SomeKnobs() {
-  return KnobSet({
-      {.name = "registers",
-       .type = KnobType::kChoice,
-       .choices = {"ioctl", "sync"},
-       .default_value = "sync"},
-      {.name = "halt_poll",
-       .type = KnobType::kInteger,
-       .minimum = 0,
-       .maximum = 400,
-       .unit = "us",
-       .default_value = "200"},
-      {.name = "ple", .type = KnobType::kBool, .default_value = "on"},
-      {.name = "ept",
-       .scope = KnobScope::kHost,
-       .type = KnobType::kBool,
-       .default_value = "on",
-       .not_settable = "a read-only module parameter"},
-  });
+  Knob registers;
+  registers.name = "registers";
+  registers.type = KnobType::kChoice;
+  registers.choices = {"ioctl", "sync"};
+  registers.default_value = "sync";
+  Knob halt_poll;
+  halt_poll.name = "halt_poll";
+  halt_poll.type = KnobType::kInteger;
+  halt_poll.maximum = 400;
+  halt_poll.unit = "us";
+  halt_poll.default_value = "200";
+  Knob ple;
+  ple.name = "ple";
+  ple.default_value = "on";
+  Knob ept;
+  ept.name = "ept";
+  ept.scope = KnobScope::kHost;
+  ept.default_value = "on";
+  ept.not_settable = "a read-only module parameter";
+  return KnobSet({registers, halt_poll, ple, ept});
 }
 
 std::string Refusal(const KnobSettings& settings) {

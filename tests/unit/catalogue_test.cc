@@ -1,0 +1,87 @@
+// The catalogue is complete and says how it proves what it claims.
+
+#include <set>
+#include <string>
+
+#include "bench/host_calls.h"
+#include "bench/scenario.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace worldswitch {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(CatalogueTest, NamesAreUniqueAndGrouped) {
+  std::set<std::string> names;
+  for (const Scenario& scenario : AllScenarios()) {
+    EXPECT_TRUE(names.insert(scenario.name).second) << scenario.name;
+    EXPECT_THAT(scenario.name, HasSubstr("/"));
+  }
+  for (const char* wanted : {"control/empty",
+                             "control/loop",
+                             "control/immediate_exit",
+                             "control/ioctl",
+                             "control/getpid",
+                             "kernel/cpuid",
+                             "kernel/hypercall",
+                             "kernel/rdmsr",
+                             "kernel/wrmsr",
+                             "kernel/mov_cr0",
+                             "kernel/mov_cr3",
+                             "kernel/mov_cr4",
+                             "kernel/mov_cr8",
+                             "kernel/mov_dr",
+                             "kernel/wbinvd",
+                             "kernel/pause",
+                             "kernel/page_fault_first_touch",
+                             "user/pio_in",
+                             "user/pio_out",
+                             "user/pio_string",
+                             "user/mmio_read",
+                             "user/mmio_write",
+                             "user/hlt",
+                             "user/irq_window",
+                             "user/kick",
+                             "user/registers_ioctl",
+                             "user/registers_sync",
+                             "irq/inject",
+                             "irq/nmi"}) {
+    EXPECT_EQ(names.count(wanted), 1u) << wanted;
+  }
+}
+
+TEST(CatalogueTest, EveryScenarioSaysWhatItDoesAndHowItIsProven) {
+  for (const Scenario& scenario : AllScenarios()) {
+    EXPECT_STRNE(scenario.summary, "") << scenario.name;
+    EXPECT_STRNE(scenario.proof, "") << scenario.name;
+    const bool sees_exits = scenario.proof_kind == ProofKind::kExitSeen ||
+                            scenario.proof_kind == ProofKind::kDelivery;
+    EXPECT_EQ(scenario.on_exit != nullptr, sees_exits) << scenario.name;
+    EXPECT_EQ(HostCallOf(scenario) != nullptr,
+              scenario.kind == ScenarioKind::kHostCall)
+        << scenario.name;
+    EXPECT_LE(scenario.max_block, WS_MAX_BLOCK) << scenario.name;
+  }
+}
+
+TEST(CatalogueTest, AModeIsEitherThereOrRefusedWithAReason) {
+  for (const Scenario& scenario : AllScenarios()) {
+    if (scenario.kind == ScenarioKind::kHostCall) continue;
+    int there = 0;
+    for (const GuestMode mode :
+         {GuestMode::kReal, GuestMode::kRing0, GuestMode::kRing3}) {
+      const char* why_not = WhyNotInMode(scenario, mode);
+      if (why_not == nullptr) {
+        ++there;
+      } else {
+        EXPECT_STRNE(why_not, "") << scenario.name;
+      }
+    }
+    EXPECT_GT(there, 0) << scenario.name;
+  }
+}
+
+}  // namespace
+}  // namespace worldswitch
