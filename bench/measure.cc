@@ -12,6 +12,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "bench/block_driver.h"
 #include "bench/exit_text.h"
 #include "bench/host_calls.h"
@@ -107,6 +109,11 @@ class GuestRepetition {
       Refuse(row_, Verdict::kUnsupported,
              absl::StrCat("the engine refuses this mode's registers: ",
                           ErrnoName(vm_.vcpu(0).last_error())));
+      return;
+    }
+    if (scenario_.prepare != nullptr && !scenario_.prepare(vm_)) {
+      Refuse(row_, Verdict::kUnsupported,
+             "this VM cannot be set up for it (the engine refuses)");
       return;
     }
     // One iteration first: what faults or hangs does so here.
@@ -271,12 +278,21 @@ class GuestRepetition {
     return true;
   }
 
+  OptionalValue Counted() {
+    if (scenario_.count == nullptr) return vm_.counter(scenario_.counter, 0);
+    return {.known = true, .value = scenario_.count(vm_)};
+  }
+  const char* CountedName() const {
+    return scenario_.count == nullptr ? CounterName(scenario_.counter)
+                                      : "events counted";
+  }
+
   // Adds what the counter moved by to *moved, or empties it for good.
   bool RunBatch(BlockCommand command, std::uint32_t count, std::int64_t* ticks,
                 std::optional<std::int64_t>* moved) {
-    const OptionalValue before = vm_.counter(scenario_.counter, 0);
+    const OptionalValue before = Counted();
     if (!RunBlock(command, count)) return false;
-    const OptionalValue after = vm_.counter(scenario_.counter, 0);
+    const OptionalValue after = Counted();
     *ticks = driver_->BatchTicks();
     if (!before.known || !after.known) {
       moved->reset();
@@ -332,7 +348,7 @@ class GuestRepetition {
         static_cast<double>(net) / static_cast<double>(batch_count_);
     const std::string evidence =
         absl::StrFormat("%s %+d for %d iterations, against a control",
-                        CounterName(scenario_.counter), net, batch_count_);
+                        CountedName(), net, batch_count_);
     if (std::fabs(share) <= kNoExitShare) {
       Judge(row_, Verdict::kNoExit, "", evidence);
     } else if (share >= 1 - kNoExitShare &&
@@ -368,11 +384,14 @@ absl::StatusOr<std::unique_ptr<Vm>> Measurer::CreateVm(
   VmConfig config;
   config.needs.memory_bytes = WS_MEMORY_BYTES;
   config.knobs = options_.knobs;
-  if (scenario.knob != nullptr) {
+  if (scenario.knobs != nullptr) {
     KnobSettings own;
-    absl::Status parsed = ParseKnobSetting(scenario.knob, &own);
-    if (!parsed.ok()) return parsed;
-    // The scenario's own knob is what it is about.
+    for (const absl::string_view knob :
+         absl::StrSplit(absl::string_view(scenario.knobs), ',')) {
+      absl::Status parsed = ParseKnobSetting(knob, &own);
+      if (!parsed.ok()) return parsed;
+    }
+    // The scenario's own knobs are what it is about.
     for (const auto& [name, value] : own) config.knobs[name] = value;
   }
   absl::Status fits = backend_.knobs().Check(config.knobs);

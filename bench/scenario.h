@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "core/exit.h"
 #include "core/vcpu_loop.h"
@@ -67,18 +68,42 @@ struct Scenario {
   // Pages under WS_TOUCH are taken away before every block.
   bool refault = false;
   std::uint32_t max_block = WS_MAX_BLOCK;  // iterations in one block
-  const char* knob = nullptr;  // "registers=sync": the VM is made with it
+  // "registers=sync,irqchip=split": the VM is made with these. May be null.
+  const char* knobs = nullptr;
+  // Once, after the guest is loaded: sets up what the scenario needs. False:
+  // the VM cannot do it (the row is unsupported). May be null.
+  bool (*prepare)(VmOps& vm) = nullptr;
+  // kEngineCounter: counts what proves the scenario, instead of `counter`:
+  // signals of an eventfd, entries of a ring. Only grows. May be null.
+  std::uint64_t (*count)(VmOps& vm) = nullptr;
 };
 
+using ScenarioList = std::span<const Scenario>;
+
+// One list a file, bench/catalogue_*.cc.
+ScenarioList ControlScenarios();
+ScenarioList KernelScenarios();
+ScenarioList UserScenarios();
+ScenarioList IrqScenarios();
+
 // All scenarios, in the order of the table.
-struct ScenarioList {
-  const Scenario* begin_;
-  const Scenario* end_;
-  const Scenario* begin() const { return begin_; }
-  const Scenario* end() const { return end_; }
-  std::size_t size() const { return static_cast<std::size_t>(end_ - begin_); }
+class AllScenarios {
+ public:
+  class Iterator {
+   public:
+    Iterator(std::size_t list, std::size_t index);
+    const Scenario& operator*() const;
+    Iterator& operator++();
+    bool operator==(const Iterator& other) const = default;
+
+   private:
+    void SkipEnds();
+    std::size_t list_;
+    std::size_t index_;
+  };
+  Iterator begin() const;
+  Iterator end() const;
 };
-ScenarioList AllScenarios();
 
 // Why a scenario does not exist in a mode, by architecture; null if it does.
 const char* WhyNotInMode(const Scenario& scenario, GuestMode mode);

@@ -123,7 +123,7 @@ class FloorPair {
 
 const Scenario* FloorScenario() {
   for (const Scenario& scenario : AllScenarios()) {
-    if (scenario.payload == Payload::k_pio_out && scenario.knob == nullptr) {
+    if (scenario.payload == Payload::k_pio_out && scenario.knobs == nullptr) {
       return &scenario;
     }
   }

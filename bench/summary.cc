@@ -90,9 +90,10 @@ class Summarizer {
 
   void AddNet() {
     const Distribution& control = summary_.control;
-    const double spread =
-        control.Percentile(0.99).value_or(static_cast<double>(control.max())) -
-        control.median();
+    // With too few for a p99, the p90 has to do.
+    const double high = control.Percentile(0.99).value_or(
+        control.Percentile(0.9).value_or(static_cast<double>(control.max())));
+    const double spread = high - control.median();
     summary_.resolution = spread;
     const double net = summary_.raw.median() - control.median();
     if (control.count() > 0 && net > spread) summary_.net = net;

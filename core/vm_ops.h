@@ -50,6 +50,19 @@ enum class Counter : std::uint8_t {
 };
 const char* CounterName(Counter counter);
 
+// Optional interfaces of a VM, each declared in core/features/. A backend
+// offers one or does not; FeatureOf asks.
+enum class FeatureId : std::uint8_t {
+  kIrqchip,      // core/features/irqchip.h
+  kIoEvents,     // core/features/io_events.h
+  kMemorySlots,  // core/features/memory_slots.h
+  kDirtyLog,     // core/features/dirty_log.h
+  kMsrExits,     // core/features/msr_exits.h
+  kGuestDebug,   // core/features/guest_debug.h
+  kVcpuState,    // core/features/vcpu_state.h
+  kGuestClock,   // core/features/guest_clock.h
+};
+
 // Guest-physical memory [gpa, gpa + size), readable and writable by the host at
 // `host`.
 struct MemoryView {
@@ -80,10 +93,19 @@ class VmOps {
   // kDiscardMemory: takes the host's backing of [gpa, gpa + length) away, both
   // page-aligned. It reads as zeros afterwards, after a fault.
   virtual Result discard_memory(std::uint64_t gpa, std::uint64_t length) = 0;
+  // The interface of that name, as a pointer to its own type, or null where
+  // this VM does not have it. Lives as long as the VM. Use FeatureOf.
+  virtual void* feature(FeatureId /*id*/) { return nullptr; }
 
  protected:
   ~VmOps() = default;
 };
+
+// FeatureOf<Irqchip>(vm): the VM's irqchip, or null. F::kId says which it is.
+template <typename F>
+F* FeatureOf(VmOps& vm) {
+  return static_cast<F*>(vm.feature(F::kId));
+}
 
 // What a scenario or clause asks for when it has a VM made.
 struct VmNeeds {

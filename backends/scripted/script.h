@@ -98,8 +98,10 @@ class Script {
   Script& ExpectValue(std::uint64_t value);
   Script& ExpectGp();
 
-  // Changes of the guest's state. It starts with interrupts off, NMIs accepted,
-  // registers zero but RFLAGS 2, and an engine that accepts all.
+  // Changes of the guest's state, one at a time: for STI, put Shadow(true)
+  // before Interrupts(true), or a window opens between the two. The guest
+  // starts with interrupts off, NMIs accepted, registers zero but RFLAGS 2, and
+  // an engine that accepts all.
   Script& Interrupts(bool on);
   Script& Shadow(bool on);
   Script& Nmis(bool accepted);

@@ -31,7 +31,7 @@ std::size_t EditDistance(absl::string_view a, absl::string_view b) {
 std::string NearestName(absl::string_view name,
                         const std::vector<std::string>& known) {
   std::string nearest;
-  std::size_t best = std::max<std::size_t>(1, name.size() / 3) + 1;
+  std::size_t best = (name.size() + 2) / 3 + 1;
   for (const std::string& candidate : known) {
     const std::size_t distance = EditDistance(name, candidate);
     if (distance < best) {

@@ -12,7 +12,7 @@
 namespace worldswitch {
 
 // The known name that `name` is most likely a slip of the keyboard for, or ""
-// where none is near: at most a third of its letters may be wrong.
+// where none is near: at most a third of its letters, rounded up, may be wrong.
 std::string NearestName(absl::string_view name,
                         const std::vector<std::string>& known);
 

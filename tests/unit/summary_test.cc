@@ -43,7 +43,7 @@ Repetition MakeRepetition(std::int64_t guest_offset, std::int64_t jitter = 0) {
 
 Row MakeRow(std::int64_t guest_offset) {
   Row row;
-  row.scenario = AllScenarios().begin();
+  row.scenario = &*AllScenarios().begin();
   row.mode = GuestMode::kReal;
   row.repetitions.push_back(MakeRepetition(guest_offset));
   return row;

@@ -1,0 +1,31 @@
+// What the catalogue's files share. Freestanding.
+
+#ifndef WORLDSWITCH_BENCH_CATALOGUE_COMMON_H_
+#define WORLDSWITCH_BENCH_CATALOGUE_COMMON_H_
+
+#include <cstdint>
+
+#include "bench/scenario.h"
+
+namespace worldswitch {
+
+inline constexpr GuestModeSet kReal = ModeBit(GuestMode::kReal);
+inline constexpr GuestModeSet kRing0 = ModeBit(GuestMode::kRing0);
+inline constexpr GuestModeSet kRing3 = ModeBit(GuestMode::kRing3);
+inline constexpr GuestModeSet kAllModes = kReal | kRing0 | kRing3;
+inline constexpr GuestModeSet kPrivileged = kReal | kRing0;
+
+// How most scenarios are proven.
+inline constexpr const char* kSeen =
+    "run returns this exit, with its port or address, once an iteration";
+inline constexpr const char* kCounted =
+    "the engine's exits counter moves once an iteration, against a control";
+
+inline bool IsPort(const Exit& exit, std::uint16_t port, bool is_write) {
+  return exit.reason == ExitReason::kIo && exit.io.port == port &&
+         exit.io.is_write == is_write;
+}
+
+}  // namespace worldswitch
+
+#endif  // WORLDSWITCH_BENCH_CATALOGUE_COMMON_H_
