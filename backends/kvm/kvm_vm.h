@@ -17,6 +17,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "backends/kvm/kvm_features.h"
 #include "backends/kvm/kvm_stats.h"
 #include "backends/kvm/kvm_system.h"
 #include "backends/kvm/kvm_vcpu.h"
@@ -56,6 +57,7 @@ class KvmVm final : public Vm {
   bool has(Capability capability) const override;
   OptionalValue counter(Counter counter, std::uint32_t vcpu_index) override;
   Result discard_memory(std::uint64_t gpa, std::uint64_t length) override;
+  void* feature(FeatureId id) override { return features_.Get(id); }
 
   KvmVcpu& kvm_vcpu(std::uint32_t index) { return *vcpus_[index]; }
   const KvmSystem& system() const { return *system_; }
@@ -88,6 +90,7 @@ class KvmVm final : public Vm {
   std::vector<std::unique_ptr<KvmVcpu>> vcpus_;
   std::vector<KvmStats> stats_;  // one per vCPU, or none
   bool shared_time_stamp_ = false;
+  KvmFeatures features_{*this};
 };
 
 }  // namespace worldswitch

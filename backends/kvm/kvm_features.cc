@@ -1,0 +1,15 @@
+#include "backends/kvm/kvm_features.h"
+
+#include "backends/kvm/kvm_vm.h"
+
+namespace worldswitch {
+
+KvmFeatures::KvmFeatures(KvmVm& vm) : vm_(vm) {}
+KvmFeatures::~KvmFeatures() = default;
+
+void* KvmFeatures::Get(FeatureId /*id*/) {
+  static_cast<void>(vm_);
+  return nullptr;
+}
+
+}  // namespace worldswitch

@@ -1,0 +1,30 @@
+// The optional interfaces (core/features/) that a VM of KVM has, made when they
+// are first asked for.
+
+#ifndef WORLDSWITCH_BACKENDS_KVM_KVM_FEATURES_H_
+#define WORLDSWITCH_BACKENDS_KVM_KVM_FEATURES_H_
+
+#include "core/vm_ops.h"
+
+namespace worldswitch {
+
+class KvmVm;
+
+class KvmFeatures {
+ public:
+  explicit KvmFeatures(KvmVm& vm);
+  ~KvmFeatures();
+  KvmFeatures(const KvmFeatures&) = delete;
+  KvmFeatures& operator=(const KvmFeatures&) = delete;
+
+  // As VmOps::feature. Null where the engine lacks what it stands on. One
+  // thread at a time.
+  void* Get(FeatureId id);
+
+ private:
+  KvmVm& vm_;
+};
+
+}  // namespace worldswitch
+
+#endif  // WORLDSWITCH_BACKENDS_KVM_KVM_FEATURES_H_
