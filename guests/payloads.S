@@ -18,8 +18,6 @@
 #include "guests/layout.h"
 #include "guests/payload_list.h"
 
-.altmacro
-
 // ---- The frame around every payload ----------------------------------------
 
 // Stores the TSC at \offset of the current sample: three instructions.
@@ -50,8 +48,7 @@
 .endm
 
 .macro SAMPLE_LOOP name, with_instruction
-  LOCAL next
-next:
+.Lnext\@:
   CALL_IF_DEFINED pre, \name
   FENCE
   STAMP 0
@@ -70,16 +67,15 @@ next:
   CALL_IF_DEFINED post, \name
   add $WS_SAMPLE_BYTES, %edi
   dec %ebp
-  jnz next
+  jnz .Lnext\@
 .endm
 
 .macro BATCH_LOOP name, with_instruction
-  LOCAL next
   FENCE
   rdtsc
   mov %eax, WS_MAILBOX_START
   mov %edx, WS_MAILBOX_START + 4
-next:
+.Lnext\@:
   CALL_IF_DEFINED pre, \name
   CALL_IF_DEFINED setup, \name
   .if \with_instruction
@@ -87,14 +83,13 @@ next:
   .endif
   CALL_IF_DEFINED post, \name
   dec %ebp
-  jnz next
+  jnz .Lnext\@
   rdtsc
   mov %eax, WS_MAILBOX_END
   mov %edx, WS_MAILBOX_END + 4
 .endm
 
 .macro EMIT_PAYLOAD name
-  LOCAL again, control, batch, batch_control, done
   .balign 16, 0x90
   .if LONG
     .global ws_long_\name
@@ -105,34 +100,34 @@ next:
     .hidden ws_real_\name
     ws_real_\name\():
   .endif
-again:
+.Lagain\@:
   CALL_IF_DEFINED begin, \name
   mov WS_MAILBOX_COUNT, %ebp
   mov $WS_SAMPLES, %edi
   mov WS_MAILBOX_COMMAND, %eax
   cmp $WS_COMMAND_SAMPLE_CONTROL, %eax
-  je control
+  je .Lcontrol\@
   cmp $WS_COMMAND_BATCH, %eax
-  je batch
+  je .Lbatch\@
   cmp $WS_COMMAND_BATCH_CONTROL, %eax
-  je batch_control
+  je .Lbatch_control\@
   .balign 16, 0x90
   SAMPLE_LOOP \name, 1
-  jmp done
+  jmp .Ldone\@
   .balign 16, 0x90
-control:
+.Lcontrol\@:
   SAMPLE_LOOP \name, 0
-  jmp done
+  jmp .Ldone\@
   .balign 16, 0x90
-batch:
+.Lbatch\@:
   BATCH_LOOP \name, 1
-  jmp done
+  jmp .Ldone\@
   .balign 16, 0x90
-batch_control:
+.Lbatch_control\@:
   BATCH_LOOP \name, 0
-done:
+.Ldone\@:
   out %al, $WS_PORT_DONE
-  jmp again
+  jmp .Lagain\@
 .endm
 
 // ---- The payloads -----------------------------------------------------------
@@ -383,12 +378,11 @@ done:
 .endm
 .set has_insn_irq_window, 1
 .macro insn_irq_window
-  LOCAL wait
   sti
   nop
-wait:
+.Lwait\@:
   cmpl $0, WS_MAILBOX_FLAG
-  je wait
+  je .Lwait\@
 .endm
 .set has_post_irq_window, 1
 .macro post_irq_window
@@ -405,10 +399,9 @@ wait:
 // Never finishes a block by itself: only a kick ends it.
 .set has_insn_spin, 1
 .macro insn_spin
-  LOCAL here
-here:
+.Lhere\@:
   pause
-  jmp here
+  jmp .Lhere\@
 .endm
 
 // ---- Interrupts and exceptions ---------------------------------------------
