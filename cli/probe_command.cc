@@ -9,6 +9,7 @@
 #include "cli/backends.h"
 #include "cli/commands.h"
 #include "cli/exit_code.h"
+#include "core/host/distortions.h"
 #include "core/host/fingerprint.h"
 #include "nlohmann/json.hpp"
 

@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "bench/summary.h"
 #include "cli/backends.h"
+#include "core/host/distortions.h"
 
 namespace worldswitch {
 namespace {

@@ -71,10 +71,11 @@ inline constexpr std::size_t kExitReasonCount =
 // The name of a reason without its k, for example "Io" or "IrqWindow".
 const char* ExitReasonName(ExitReason reason);
 
+// In the order in which KVM has them, so that they are copied in one piece.
 struct IoExit {
+  bool is_write;      // true for OUT and OUTS
+  std::uint8_t size;  // of one element: 1, 2 or 4 bytes
   std::uint16_t port;
-  std::uint8_t size;    // of one element: 1, 2 or 4 bytes
-  bool is_write;        // true for OUT and OUTS
   std::uint32_t count;  // elements; 1 unless a REP string instruction
   void* data;           // count * size bytes; write them for IN before next run
 };
@@ -175,7 +176,7 @@ struct Exit {
   // EXITCODE. Always filled; the only word for an exit that is kUnknown.
   std::uint64_t raw = 0;
   union {
-    ErrorExit error = {};
+    ErrorExit error;
     IoExit io;
     MmioExit mmio;
     MsrExit msr;

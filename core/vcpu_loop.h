@@ -82,6 +82,10 @@ class VcpuContext {
   // Set by the loop itself: an event was looked at, and has to wait.
   static constexpr std::uint32_t kEventWaits = 4;
 
+  // Bits of windows_asked_.
+  static constexpr std::uint8_t kIrqWindowAsked = 1;
+  static constexpr std::uint8_t kNmiWindowAsked = 2;
+
   void Request(std::uint32_t request) {
     requests_.fetch_or(request, std::memory_order_acq_rel);
   }
@@ -105,16 +109,19 @@ class VcpuContext {
   void UpdateWindows(Ops& vcpu);
   // Whether the exit is a window that the loop, and not the caller, asked for.
   bool IsOwnWindow(ExitReason reason) const {
-    return (reason == ExitReason::kIrqWindow && irq_window_asked_) ||
-           (reason == ExitReason::kNmiWindow && nmi_window_asked_);
+    if (windows_asked_ == 0) [[likely]]
+      return false;
+    return (reason == ExitReason::kIrqWindow &&
+            (windows_asked_ & kIrqWindowAsked) != 0) ||
+           (reason == ExitReason::kNmiWindow &&
+            (windows_asked_ & kNmiWindowAsked) != 0);
   }
 
   std::uint64_t exits_[kExitReasonCount] = {};
   InterruptQueue queue_;
   std::atomic<std::uint32_t> requests_ = 0;
   InjectResult injection_failure_ = InjectResult::kOk;
-  bool irq_window_asked_ = false;
-  bool nmi_window_asked_ = false;
+  std::uint8_t windows_asked_ = 0;
 };
 
 inline bool VcpuContext::TakeReturnRequest() {
@@ -169,11 +176,15 @@ template <typename Ops>
 void VcpuContext::UpdateWindows(Ops& vcpu) {
   Event event;
   const bool irq_waits = queue_.Peek(EventKind::kIrq, &event);
-  if (irq_waits || irq_window_asked_) vcpu.request_irq_window(irq_waits);
-  irq_window_asked_ = irq_waits;
+  if (irq_waits || (windows_asked_ & kIrqWindowAsked) != 0) {
+    vcpu.request_irq_window(irq_waits);
+  }
   const bool nmi_waits = queue_.Peek(EventKind::kNmi, &event);
-  if (nmi_waits || nmi_window_asked_) vcpu.request_nmi_window(nmi_waits);
-  nmi_window_asked_ = nmi_waits;
+  if (nmi_waits || (windows_asked_ & kNmiWindowAsked) != 0) {
+    vcpu.request_nmi_window(nmi_waits);
+  }
+  windows_asked_ = static_cast<std::uint8_t>((irq_waits ? kIrqWindowAsked : 0) |
+                                             (nmi_waits ? kNmiWindowAsked : 0));
 }
 
 // Runs the vCPU until the handler says kReturn, RequestReturn was called, or

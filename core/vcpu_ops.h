@@ -17,9 +17,11 @@
 //   RUN.6  An exit the backend does not know is kUnknown with its raw code:
 //          never swallowed, never a crash.
 //   CMP.1  What the caller stores into the data of an IN, an MMIO read or an
-//          RDMSR reaches the guest at the next run.
+//          RDMSR, before any fetch or commit, reaches the guest at the next
+//          run.
 //   CMP.2  Registers read after such an exit are those after the instruction:
-//          the backend completes the exit first.
+//          the backend completes the exit first. Between two exits of one
+//          instruction there are none, and the fetch answers kError with EBUSY.
 //   CMP.3  An exit is completed once. Reading registers, then running, neither
 //          repeats nor skips an instruction.
 //   REG.1  Committed registers are the ones the guest runs with.

@@ -7,7 +7,9 @@
 #ifndef WORLDSWITCH_BACKENDS_KVM_EXIT_DECODE_H_
 #define WORLDSWITCH_BACKENDS_KVM_EXIT_DECODE_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "backends/kvm/kvm_header.h"
 #include "core/exit.h"
@@ -34,14 +36,15 @@ Exit DecodeFailedRun(const kvm_run& run, int error_number);
 
 // Initialized in one go: what is not named costs no instruction.
 inline Exit DecodeIoExit(kvm_run& run) {
-  return Exit{
-      .reason = ExitReason::kIo,
-      .raw = KVM_EXIT_IO,
-      .io = {.port = run.io.port,
-             .size = run.io.size,
-             .is_write = run.io.direction == KVM_EXIT_IO_OUT,
-             .count = run.io.count,
-             .data = reinterpret_cast<std::byte*>(&run) + run.io.data_offset}};
+  static_assert(KVM_EXIT_IO_IN == 0 && KVM_EXIT_IO_OUT == 1);
+  static_assert(offsetof(IoExit, size) == 1 && offsetof(IoExit, port) == 2 &&
+                offsetof(IoExit, count) == 4 && offsetof(IoExit, data) == 8);
+  Exit exit;
+  exit.reason = ExitReason::kIo;
+  exit.raw = KVM_EXIT_IO;
+  std::memcpy(&exit.io, &run.io, offsetof(IoExit, data));
+  exit.io.data = reinterpret_cast<std::byte*>(&run) + run.io.data_offset;
+  return exit;
 }
 
 inline Exit DecodeMmioExit(kvm_run& run) {
@@ -55,7 +58,8 @@ inline Exit DecodeMmioExit(kvm_run& run) {
 
 // The exit of a KVM_RUN that returned 0. Borrows from `run`.
 inline Exit DecodeExit(kvm_run& run) {
-  if (run.exit_reason == KVM_EXIT_IO) return DecodeIoExit(run);
+  if (run.exit_reason == KVM_EXIT_IO) [[likely]]
+    return DecodeIoExit(run);
   if (run.exit_reason == KVM_EXIT_MMIO) return DecodeMmioExit(run);
   if (run.exit_reason == KVM_EXIT_HLT) {
     return MakeExit(ExitReason::kHlt, KVM_EXIT_HLT);

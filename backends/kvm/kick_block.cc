@@ -52,6 +52,12 @@ absl::Status KickBlock::PrepareSignal(int signal) {
   return absl::OkStatus();
 }
 
+void KickBlock::Ref() { users_.fetch_add(1, std::memory_order_relaxed); }
+
+void KickBlock::Unref() {
+  if (users_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+}
+
 void KickBlock::Kick() {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (page_ == nullptr) return;

@@ -50,10 +50,8 @@ class KickBlock final : public KickTarget {
   static int DefaultSignal();
 
   // KickTarget; any thread.
-  void Ref() override { users_.fetch_add(1, std::memory_order_relaxed); }
-  void Unref() override {
-    if (users_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
-  }
+  void Ref() override;
+  void Unref() override;
   void Kick() override;
 
   // The thread that runs the vCPU. From now on kicks go to the caller; the

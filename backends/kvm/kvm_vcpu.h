@@ -65,7 +65,7 @@ class KvmVcpu final : public VcpuOps {
   KvmVcpu& operator=(const KvmVcpu&) = delete;
 
   // VcpuOps.
-  Exit run() override {
+  [[gnu::always_inline]] Exit run() override {
     if (RegistersInUse() || plain_run_token_ != this_thread_token)
         [[unlikely]] {
       return RunWithWork();

@@ -150,6 +150,7 @@ Result KvmVm::discard_memory(std::uint64_t gpa, std::uint64_t length) {
   return memory_.Discard(gpa, length).ok() ? Result::kOk : Result::kError;
 }
 
+// NOLINTNEXTLINE(readability-make-member-function-const): changes the VM
 absl::Status KvmVm::SetMemorySlot(std::uint32_t slot, std::uint32_t flags,
                                   std::uint64_t gpa, std::uint64_t bytes,
                                   void* host) {
@@ -172,6 +173,7 @@ absl::Status KvmVm::RemoveMemorySlot(std::uint32_t slot) {
   return SetMemorySlot(slot, 0, 0, 0, nullptr);
 }
 
+// NOLINTNEXTLINE(readability-make-member-function-const): changes the VM
 absl::Status KvmVm::EnableCapability(
     std::uint32_t capability, absl::string_view name,
     const std::array<std::uint64_t, 4>& arguments) {

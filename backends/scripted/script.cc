@@ -96,9 +96,9 @@ Script& Script::Out(std::uint16_t port, std::uint8_t size,
                              " bytes; got ", data.size(), " bytes"));
   }
   ScriptedStep step = ExitStep(ExitReason::kIo);
-  step.exit.io = {.port = port,
+  step.exit.io = {.is_write = true,
                   .size = size,
-                  .is_write = true,
+                  .port = port,
                   .count = static_cast<std::uint32_t>(data.size() / size),
                   .data = nullptr};
   step.data = std::move(data);
@@ -112,9 +112,9 @@ Script& Script::In(std::uint16_t port, std::uint8_t size, std::uint32_t count) {
     return Fail("IN reads at least one element, and at most a page");
   }
   ScriptedStep step = ExitStep(ExitReason::kIo);
-  step.exit.io = {.port = port,
+  step.exit.io = {.is_write = false,
                   .size = size,
-                  .is_write = false,
+                  .port = port,
                   .count = count,
                   .data = nullptr};
   step.data.resize(std::size_t{count} * size);

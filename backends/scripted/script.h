@@ -46,7 +46,7 @@ struct ScriptedStep {
 
   // kExit. Pointers of I/O, MMIO, MSR and hypercall exits are filled by the
   // vCPU, unless the step came from Script::Raise.
-  Exit exit;
+  Exit exit = {};
   bool is_borrowed = false;              // from Script::Raise
   std::vector<std::uint8_t> data;        // what the guest writes, or zeros
   std::vector<std::uint8_t> expect;      // what the caller is to give, or empty

@@ -49,7 +49,7 @@ class Fields {
 
   bool Has(const std::string& key) {
     known_.insert(key);
-    return settings_.count(key) != 0;
+    return settings_.contains(key);
   }
 
   std::string Text(const std::string& key) {
@@ -120,7 +120,7 @@ class Fields {
   absl::Status status() const {
     if (!status_.ok()) return status_;
     for (const auto& [key, value] : settings_) {
-      if (known_.count(key) != 0) continue;
+      if (known_.contains(key)) continue;
       return absl::InvalidArgumentError(
           absl::StrCat("no key \"", key, "\" here",
                        KnownNames(key, {known_.begin(), known_.end()})));

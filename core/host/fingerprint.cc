@@ -1,11 +1,7 @@
 #include "core/host/fingerprint.h"
 
-#include <cpuid.h>
-#include <x86intrin.h>
-
 #include <algorithm>
-#include <cmath>
-#include <ctime>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -26,7 +22,6 @@ namespace worldswitch {
 namespace {
 
 constexpr absl::string_view kMomentary = "now.";
-constexpr char kNone[] = "none";
 
 // ---- Files -----------------------------------------------------------------
 
@@ -91,7 +86,7 @@ class Files {
     return text;
   }
 
-  // The first line; of "a [b] c" the choice in force. kNone where empty.
+  // The first line; of "a [b] c" the choice in force. kNoValue where empty.
   std::string Value(const std::string& path) const {
     std::ifstream file(PathOf(path));
     std::string line;
@@ -104,7 +99,7 @@ class Files {
       line = line.substr(open + 1, close - open - 1);
     }
     line = Printable(line);
-    return line.empty() || line == "(null)" ? kNone : line;
+    return line.empty() || line == "(null)" ? kNoValue : line;
   }
 
   // Names in a directory, sorted; none where it cannot be read.
@@ -124,77 +119,9 @@ class Files {
   std::filesystem::path root_;
 };
 
-// "0-2,8" to 0 1 2 8; what is not such a list gives what could be read of it.
-std::vector<int> ParseCpuList(absl::string_view text) {
-  constexpr int kMostCpus = 1 << 16;
-  std::vector<int> cpus;
-  for (const absl::string_view part : absl::StrSplit(text, ',')) {
-    const std::pair<absl::string_view, absl::string_view> ends =
-        absl::StrSplit(part, absl::MaxSplits('-', 1));
-    int first = 0;
-    int last = 0;
-    if (!absl::SimpleAtoi(ends.first, &first)) continue;
-    if (!absl::SimpleAtoi(ends.second, &last)) last = first;
-    if (first < 0 || last >= kMostCpus) continue;
-    for (int cpu = first; cpu <= last; ++cpu) cpus.push_back(cpu);
-  }
-  return cpus;
-}
-
-bool Contains(const std::vector<int>& cpus, int cpu) {
-  return std::find(cpus.begin(), cpus.end(), cpu) != cpus.end();
-}
-
-// ---- The TSC ---------------------------------------------------------------
-
-CpuidResult Cpuid(std::uint32_t leaf, std::uint32_t subleaf) {
-  CpuidResult result;
-  __cpuid_count(leaf, subleaf, result.eax, result.ebx, result.ecx, result.edx);
-  return result;
-}
-
-struct ClockPair {
-  std::uint64_t ticks = 0;
-  double seconds = 0;
-};
-
-// Both clocks at one moment: the tightest of a few attempts.
-bool ReadBothClocks(ClockPair* pair) {
-  std::uint64_t tightest = ~std::uint64_t{0};
-  for (int attempt = 0; attempt < 16; ++attempt) {
-    timespec now{};
-    _mm_lfence();
-    const std::uint64_t before = __rdtsc();
-    if (clock_gettime(CLOCK_MONOTONIC_RAW, &now) != 0) return false;
-    _mm_lfence();
-    const std::uint64_t width = __rdtsc() - before;
-    if (width >= tightest) continue;
-    tightest = width;
-    pair->ticks = before + width / 2;
-    pair->seconds = static_cast<double>(now.tv_sec) +
-                    static_cast<double>(now.tv_nsec) * 1e-9;
-  }
-  return true;
-}
-
-double MeasureTscHz() {
-  ClockPair start;
-  ClockPair end;
-  if (!ReadBothClocks(&start)) return 0;
-  const timespec pause{0, 20'000'000};
-  nanosleep(&pause, nullptr);  // cut short by a signal: less exact, not wrong
-  if (!ReadBothClocks(&end) || end.seconds <= start.seconds) return 0;
-  return static_cast<double>(end.ticks - start.ticks) /
-         (end.seconds - start.seconds);
-}
-
-bool UnderHypervisor(const CpuSource& cpu) {
-  return (cpu.cpuid(1, 0).ecx & (1U << 31)) != 0;
-}
-
 // The twelve letters of CPUID 40000000h, for example "KVMKVMKVM".
 std::string HypervisorSignature(const CpuSource& cpu) {
-  if (!UnderHypervisor(cpu)) return kNone;
+  if (!UnderHypervisor(cpu)) return kNoValue;
   const CpuidResult leaf = cpu.cpuid(0x40000000, 0);
   std::string signature;
   for (const std::uint32_t word : {leaf.ebx, leaf.ecx, leaf.edx}) {
@@ -205,44 +132,6 @@ std::string HypervisorSignature(const CpuSource& cpu) {
   while (!signature.empty() && signature.back() == '\0') signature.pop_back();
   signature = Printable(signature);
   return signature.empty() ? "unnamed" : signature;
-}
-
-struct TscFrequency {
-  double hz = 0;
-  std::string source;
-};
-
-// What CPUID says; hz 0 where it says nothing (SDM 3B "Determining the
-// Processor Base Frequency").
-TscFrequency ToldTscFrequency(const CpuSource& cpu) {
-  const std::uint32_t last_leaf = cpu.cpuid(0, 0).eax;
-  if (last_leaf >= 0x15) {
-    const CpuidResult ratio = cpu.cpuid(0x15, 0);
-    if (ratio.eax != 0 && ratio.ebx != 0 && ratio.ecx != 0) {
-      return {static_cast<double>(ratio.ecx) * ratio.ebx / ratio.eax,
-              "CPUID 15h"};
-    }
-  }
-  if (last_leaf >= 0x16) {
-    const std::uint32_t base_mhz = cpu.cpuid(0x16, 0).eax & 0xffff;
-    if (base_mhz != 0) return {base_mhz * 1e6, "CPUID 16h"};
-  }
-  if (UnderHypervisor(cpu) && cpu.cpuid(0x40000000, 0).eax >= 0x40000010) {
-    const std::uint32_t khz = cpu.cpuid(0x40000010, 0).eax;
-    if (khz != 0) return {khz * 1e3, "CPUID 40000010h"};
-  }
-  return {};
-}
-
-TscFrequency FindTscFrequency(const CpuSource& cpu) {
-  TscFrequency told = ToldTscFrequency(cpu);
-  const double measured = cpu.measure_tsc_hz();
-  if (told.hz == 0) return {measured, measured > 0 ? "measured" : "not known"};
-  if (measured == 0 || std::abs(measured - told.hz) <= told.hz * 1e-3) {
-    return told;
-  }
-  return {measured,
-          absl::StrFormat("measured; %s says %.0f Hz", told.source, told.hz)};
 }
 
 // ---- Facts -----------------------------------------------------------------
@@ -330,7 +219,7 @@ class Reader {
         present.emplace_back(flag);
       }
     }
-    Add("cpu.flags", present.empty() ? kNone : absl::StrJoin(present, " "));
+    Add("cpu.flags", present.empty() ? kNoValue : absl::StrJoin(present, " "));
   }
 
   void ReadTscFacts() {
@@ -403,7 +292,7 @@ class Reader {
     }
     if (!config && files_.Text("proc/lockdep_stats")) found = {"LOCKDEP"};
     Add("kernel.debug", !found.empty() ? absl::StrJoin(found, " ")
-                        : config       ? kNone
+                        : config       ? kNoValue
                                        : kNotReadable);
   }
 
@@ -469,168 +358,24 @@ bool IsStableFact(absl::string_view name) {
   return !absl::StartsWith(name, kMomentary);
 }
 
-CpuSource ThisCpu() { return {&Cpuid, &MeasureTscHz}; }
+std::vector<int> ParseCpuList(absl::string_view text) {
+  constexpr int kMostCpus = 1 << 16;
+  std::vector<int> cpus;
+  for (const absl::string_view part : absl::StrSplit(text, ',')) {
+    const std::pair<absl::string_view, absl::string_view> ends =
+        absl::StrSplit(part, absl::MaxSplits('-', 1));
+    int first = 0;
+    int last = 0;
+    if (!absl::SimpleAtoi(ends.first, &first)) continue;
+    if (!absl::SimpleAtoi(ends.second, &last)) last = first;
+    if (first < 0 || last >= kMostCpus) continue;
+    for (int cpu = first; cpu <= last; ++cpu) cpus.push_back(cpu);
+  }
+  return cpus;
+}
 
 Fingerprint ReadFingerprint(const std::string& root, const CpuSource& cpu) {
   return Reader(root, cpu).Read();
-}
-
-// ---- Distortions -----------------------------------------------------------
-
-namespace {
-
-void FindFrequencyDistortions(const Fingerprint& host, int pinned_cpu,
-                              std::vector<Distortion>* found) {
-  for (const OnlineCpu& cpu : host.cpus) {
-    if (pinned_cpu >= 0 && cpu.number != pinned_cpu) continue;
-    if (cpu.governor == kNotReadable || cpu.governor == "performance") continue;
-    found->push_back(
-        {"governor",
-         absl::StrCat("governor of CPU ", cpu.number, " is ", cpu.governor,
-                      ": the clock follows the load, the TSC does not"),
-         "cpupower frequency-set -g performance"});
-    break;
-  }
-  const std::string& turbo = host.ValueOf("cpu.turbo");
-  if (absl::StartsWith(turbo, "on")) {
-    found->push_back(
-        {"turbo", "turbo is on: core cycles per TSC tick vary with heat",
-         absl::StrContains(turbo, "pstate")
-             ? "echo 1 > /sys/devices/system/cpu/intel_pstate/no_turbo"
-             : "echo 0 > /sys/devices/system/cpu/cpufreq/boost"});
-  }
-}
-
-void FindTscDistortions(const Fingerprint& host,
-                        std::vector<Distortion>* found) {
-  const std::string& clocksource = host.ValueOf("clocksource");
-  if (clocksource != "tsc" && clocksource != kNotReadable) {
-    found->push_back(
-        {"clocksource",
-         absl::StrCat("clocksource is ", clocksource,
-                      ": the kernel may have found the TSC unreliable"),
-         "dmesg | grep -i tsc; echo tsc > /sys/devices/system/clocksource/"
-         "clocksource0/current_clocksource"});
-  }
-  if (host.ValueOf("tsc.invariant") != "yes") {
-    found->push_back({"tsc",
-                      "the TSC is not invariant: ticks change with frequency "
-                      "and sleep",
-                      "in a virtual machine pass invtsc to its CPU model; "
-                      "otherwise measure on another machine"});
-  }
-}
-
-void FindCpuDistortions(const Fingerprint& host, int pinned_cpu,
-                        std::vector<Distortion>* found) {
-  if (pinned_cpu < 0) {
-    found->push_back({"not pinned",
-                      "the measuring thread may move between CPUs",
-                      "taskset -c CPU, with a CPU other than 0"});
-    if (host.ValueOf("cpu.smt_active") == "1") {
-      found->push_back({"smt", "SMT is on: a sibling may share the core",
-                        "echo off > /sys/devices/system/cpu/smt/control"});
-    }
-    return;
-  }
-  const auto cpu = std::find_if(
-      host.cpus.begin(), host.cpus.end(),
-      [pinned_cpu](const OnlineCpu& one) { return one.number == pinned_cpu; });
-  if (cpu != host.cpus.end() && cpu->thread_siblings.size() > 1) {
-    std::vector<int> others = cpu->thread_siblings;
-    others.erase(std::remove(others.begin(), others.end(), pinned_cpu),
-                 others.end());
-    found->push_back(
-        {"smt",
-         absl::StrCat("CPU ", pinned_cpu, " shares its core with CPU ",
-                      absl::StrJoin(others, ",")),
-         "echo off > /sys/devices/system/cpu/smt/control"});
-  }
-  if (pinned_cpu == 0) {
-    found->push_back({"cpu 0",
-                      "CPU 0 takes the kernel's housekeeping and most "
-                      "interrupts",
-                      "pin to another CPU"});
-  } else if (!Contains(ParseCpuList(host.ValueOf("cpu.isolated")),
-                       pinned_cpu)) {
-    found->push_back(
-        {"not isolated",
-         absl::StrCat("CPU ", pinned_cpu,
-                      " is not isolated: the scheduler puts others on it"),
-         absl::StrFormat("boot with isolcpus=%d nohz_full=%d rcu_nocbs=%d",
-                         pinned_cpu, pinned_cpu, pinned_cpu)});
-  }
-}
-
-void FindKernelDistortions(const Fingerprint& host,
-                           std::vector<Distortion>* found) {
-  if (host.ValueOf("memory.ksm") == "1") {
-    found->push_back({"ksm",
-                      "KSM merges guest pages: writes fault without warning",
-                      "echo 0 > /sys/kernel/mm/ksm/run"});
-  }
-  const std::string& balancing = host.ValueOf("memory.numa_balancing");
-  int mode = 0;
-  if (absl::SimpleAtoi(balancing, &mode) && mode != 0) {
-    found->push_back({"numa balancing",
-                      "NUMA balancing unmaps guest pages to watch them",
-                      "sysctl kernel.numa_balancing=0"});
-  }
-  const std::string& events = host.ValueOf("now.kvm_events");
-  if (events == "1" || events == "X") {
-    found->push_back({"tracing", "kvm tracepoints are on: each exit pays them",
-                      "echo 0 > /sys/kernel/tracing/events/kvm/enable"});
-  }
-  const std::string& tracer = host.ValueOf("now.tracer");
-  if (tracer != "nop" && tracer != kNotReadable) {
-    found->push_back({"tracer",
-                      absl::StrCat("the ", tracer, " tracer is running"),
-                      "echo nop > /sys/kernel/tracing/current_tracer"});
-  }
-  const std::string& debug = host.ValueOf("kernel.debug");
-  if (debug != kNone && debug != kNotReadable) {
-    found->push_back({"debug kernel",
-                      absl::StrCat("the kernel is built with ", debug),
-                      "boot a kernel without these options"});
-  }
-}
-
-void FindLoadDistortions(const Fingerprint& host,
-                         std::vector<Distortion>* found) {
-  const std::vector<absl::string_view> load =
-      absl::StrSplit(host.ValueOf("now.load"), ' ');
-  double last_minute = 0;
-  if (!absl::SimpleAtod(load.front(), &last_minute)) return;
-  // One busy thread is allowed: it may have been the run before this one.
-  const double limit =
-      std::max(1.0, 0.25 * static_cast<double>(host.cpus.size()));
-  if (last_minute > limit) {
-    found->push_back({"load",
-                      absl::StrFormat("load average is %.2f on %d CPUs",
-                                      last_minute, host.cpus.size()),
-                      "stop what else is running: top"});
-  }
-}
-
-}  // namespace
-
-std::vector<Distortion> FindDistortions(const Fingerprint& fingerprint,
-                                        int pinned_cpu) {
-  std::vector<Distortion> found;
-  const std::string& hypervisor = fingerprint.ValueOf("cpu.hypervisor");
-  if (hypervisor != kNone) {
-    found.push_back(
-        {"nested",
-         absl::StrCat("this host is itself a guest of ", hypervisor,
-                      ": every switch may cost switches below"),
-         "measure on bare metal; here compare only within one run"});
-  }
-  FindTscDistortions(fingerprint, &found);
-  FindFrequencyDistortions(fingerprint, pinned_cpu, &found);
-  FindCpuDistortions(fingerprint, pinned_cpu, &found);
-  FindLoadDistortions(fingerprint, &found);
-  FindKernelDistortions(fingerprint, &found);
-  return found;
 }
 
 }  // namespace worldswitch

@@ -1,22 +1,23 @@
 // What this host is, as far as it bears on the cost of a world switch: the
-// facts beside every result, a hash of those that stay, and what distorts
-// figures here at the moment, with the remedy. Reads only; nothing is changed.
+// facts beside every result, and a hash of those that stay. Reads only; nothing
+// is changed. What is wrong with a host is distortions.h's to say.
 
 #ifndef WORLDSWITCH_CORE_HOST_FINGERPRINT_H_
 #define WORLDSWITCH_CORE_HOST_FINGERPRINT_H_
 
-#include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "absl/strings/string_view.h"
 #include "core/host/backend.h"
+#include "core/host/tsc_frequency.h"
 
 namespace worldswitch {
 
 // The value of a fact whose file is missing or not for this user to read.
 inline constexpr char kNotReadable[] = "not readable";
+// The value of a fact that was read and is empty: no driver, no hypervisor.
+inline constexpr char kNoValue[] = "none";
 
 // One CPU that is online.
 struct OnlineCpu {
@@ -48,25 +49,6 @@ struct Fingerprint {
 // False for facts that hold only at the moment.
 bool IsStableFact(absl::string_view name);
 
-struct CpuidResult {
-  std::uint32_t eax = 0;
-  std::uint32_t ebx = 0;
-  std::uint32_t ecx = 0;
-  std::uint32_t edx = 0;
-};
-
-// What is asked of the CPU itself rather than of files; tests replace it.
-struct CpuSource {
-  std::function<CpuidResult(std::uint32_t leaf, std::uint32_t subleaf)> cpuid;
-  // TSC ticks per second by the host's clock; 0 where it has none.
-  std::function<double()> measure_tsc_hz;
-};
-
-// The CPU this runs on. The measurement compares the TSC with
-// CLOCK_MONOTONIC_RAW over 20 ms of sleep; where the TSC is the clocksource,
-// that is the frequency the kernel found.
-CpuSource ThisCpu();
-
 // Takes some 20 ms. root: where proc/ and sys/ are looked for; another one
 // than "/" is for tests. What cannot be read is kNotReadable, never an error.
 // A frequency that CPUID gives is used only if the measurement agrees with it
@@ -74,19 +56,9 @@ CpuSource ThisCpu();
 Fingerprint ReadFingerprint(const std::string& root = "/",
                             const CpuSource& cpu = ThisCpu());
 
-// Something that makes figures on this host differ from what they would be.
-struct Distortion {
-  std::string name;    // "nested", "governor", "smt", ...
-  std::string why;     // one line
-  std::string remedy;  // one line: a command, or what to do instead
-};
-
-// All that the fingerprint shows to be wrong now. pinned_cpu: where the
-// measuring thread is pinned, -1 if it is not. What could not be read is not
-// reported: absence of a distortion is no proof. Mitigations are facts and not
-// distortions: they are part of what a switch costs.
-std::vector<Distortion> FindDistortions(const Fingerprint& fingerprint,
-                                        int pinned_cpu);
+// "0-2,8", the kernel's way to write a set of CPUs, as 0 1 2 8. Of what is not
+// such a list, such as kNotReadable, that which could be read of it.
+std::vector<int> ParseCpuList(absl::string_view text);
 
 }  // namespace worldswitch
 

@@ -63,7 +63,7 @@ void* MapAligned(std::uint64_t bytes) {
   void* mapped = MapPrivate(bytes + kHugePage, MAP_NORESERVE);
   if (mapped == MAP_FAILED) return mapped;
   auto* first = static_cast<std::byte*>(mapped);
-  const std::uint64_t address = reinterpret_cast<std::uintptr_t>(first);
+  const auto address = reinterpret_cast<std::uintptr_t>(first);
   const std::uint64_t before = RoundUp(address, kHugePage) - address;
   if (before != 0) munmap(first, before);
   if (before != kHugePage) munmap(first + before + bytes, kHugePage - before);

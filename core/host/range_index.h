@@ -36,7 +36,8 @@ class RangeIndex {
           std::min(distance >> directory.shift, directory.last_slot);
       entry = slots_[directory.first_slot + slot];
     } while (entry >= 0);
-    return static_cast<std::size_t>(~entry);
+    const std::int32_t start = ~entry;
+    return static_cast<std::size_t>(start);
   }
 
  private:

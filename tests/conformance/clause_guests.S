@@ -365,23 +365,26 @@
   INTERRUPT_RETURN
 .endm
 
-// Starts with interrupts off, and leaves them off for a while.
-.macro TURN turns
-  mov $\turns, %ecx
+// As many turns as the host asks for: they give an engine time to notice that a
+// window is open.
+.macro TURN
+  mov WS_CLAUSE_WORD, %ecx
 9:
   dec %ecx
   jnz 9b
 .endm
+
+// Starts with interrupts off, and leaves them off for a while.
 .macro guest_window_opens
   xor %ebx, %ebx
   out %al, $WS_CLAUSE_PORT_A
-  TURN WS_CLAUSE_TURNS
+  TURN
   out %al, $WS_CLAUSE_PORT_B
   sti
-  nop
-  TURN WS_CLAUSE_TURNS
+1:
+  TURN
   out %al, $WS_CLAUSE_PORT_LATE
-  jmp .
+  jmp 1b
   HANDLER window_opens
 .endm
 
@@ -390,7 +393,7 @@
   xor %ebx, %ebx
 1:
   out %al, $WS_CLAUSE_PORT_A
-  TURN WS_CLAUSE_TURNS
+  TURN
   out %al, $WS_CLAUSE_PORT_B
   jmp 1b
   HANDLER window_is_open

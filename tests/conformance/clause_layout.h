@@ -29,8 +29,4 @@
 /* In no list of the SDM or the APM. */
 #define WS_CLAUSE_MSR 0x4b5644ff
 
-/* Turns of a loop that gives an engine time to notice an open window. Some look
- * once in 1024 instructions only. */
-#define WS_CLAUSE_TURNS 3000
-
 #endif /* WORLDSWITCH_TESTS_CONFORMANCE_CLAUSE_LAYOUT_H_ */

@@ -8,7 +8,7 @@ extern const std::uint8_t ws_clause_real_begin[];
 extern const std::uint8_t ws_clause_real_end[];
 extern const std::uint8_t ws_clause_long_begin[];
 extern const std::uint8_t ws_clause_long_end[];
-#define WS_CLAUSE_GUEST_EXTERN(name)                         \
+#define WS_CLAUSE_GUEST_EXTERN(name)                           \
   extern const std::uint8_t ws_clause_real_##name##_start[];   \
   extern const std::uint8_t ws_clause_real_##name##_mark[];    \
   extern const std::uint8_t ws_clause_real_##name##_handler[]; \
@@ -36,10 +36,10 @@ struct Places {
 
 const Places& PlacesOf(ClauseGuest guest) {
   static const Places kAll[] = {
-#define WS_CLAUSE_GUEST_PLACES(name)                                    \
-  {{ws_clause_real_##name##_start, ws_clause_real_##name##_mark,        \
-    ws_clause_real_##name##_handler},                                   \
-   {ws_clause_long_##name##_start, ws_clause_long_##name##_mark,        \
+#define WS_CLAUSE_GUEST_PLACES(name)                             \
+  {{ws_clause_real_##name##_start, ws_clause_real_##name##_mark, \
+    ws_clause_real_##name##_handler},                            \
+   {ws_clause_long_##name##_start, ws_clause_long_##name##_mark, \
     ws_clause_long_##name##_handler}},
       WS_CLAUSE_GUESTS(WS_CLAUSE_GUEST_PLACES)
 #undef WS_CLAUSE_GUEST_PLACES
@@ -170,8 +170,8 @@ void ClauseRig::DestroyVm() {
 }
 
 bool ClauseRig::Load(ClauseGuest guest, const GuestStart& start) {
-  const std::uint8_t* begin = is_long() ? ws_clause_long_begin
-                                        : ws_clause_real_begin;
+  const std::uint8_t* begin =
+      is_long() ? ws_clause_long_begin : ws_clause_real_begin;
   const std::uint8_t* end = is_long() ? ws_clause_long_end : ws_clause_real_end;
   const Result loaded =
       LoadCode(*vm_, start.vcpu_index, mode_, begin,
@@ -200,8 +200,8 @@ std::uint64_t ClauseRig::AddressOf(ClauseGuest guest, GuestPlace place) const {
   const auto index = static_cast<std::size_t>(place);
   const std::uint8_t* at =
       is_long() ? places.long_mode[index] : places.real[index];
-  const std::uint8_t* begin = is_long() ? ws_clause_long_begin
-                                        : ws_clause_real_begin;
+  const std::uint8_t* begin =
+      is_long() ? ws_clause_long_begin : ws_clause_real_begin;
   return code_base_ + static_cast<std::uint64_t>(at - begin);
 }
 
@@ -348,7 +348,8 @@ bool ClauseRig::ExpectExit(const Exit& exit, ExitReason reason) {
 }
 
 bool ClauseRig::Expect(bool holds, const char* what) {
-  return holds || Fail(ClauseText().Append("expected, and not so: ").Append(what));
+  return holds ||
+         Fail(ClauseText().Append("expected, and not so: ").Append(what));
 }
 
 bool ClauseRig::ExpectEqual(const char* what, std::uint64_t expected,

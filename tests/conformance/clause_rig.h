@@ -106,8 +106,7 @@ class ClauseRig {
   bool ExpectEqual(const char* what, std::uint64_t expected,
                    std::uint64_t seen);
   bool ExpectResult(const char* what, Result expected, Result seen);
-  bool ExpectInject(const char* what, InjectResult expected,
-                    InjectResult seen);
+  bool ExpectInject(const char* what, InjectResult expected, InjectResult seen);
   // Fetches, and expects it to succeed.
   bool Fetch(RegisterSet groups);
 

@@ -40,9 +40,9 @@ class ClauseHost {
   virtual void BeginRun(VmOps* vm, std::uint32_t vcpu_index) = 0;
   virtual bool EndRun(VmOps* vm, std::uint32_t vcpu_index) = 0;
 
-  // Runs function(argument) on a thread of its own, one at a time. False: no
-  // threads here.
-  virtual bool StartThread(void (*function)(void*), void* argument) = 0;
+  virtual bool has_threads() const = 0;
+  // Runs function(argument) on a thread of its own, one at a time.
+  virtual void StartThread(void (*function)(void*), void* argument) = 0;
   // Waits until that function has returned.
   virtual void JoinThread() = 0;
   // Any thread: it waits for another one.
@@ -69,13 +69,13 @@ constexpr CapabilitySet CapabilityBit(Capability capability) {
 class ClauseRig;
 
 struct Clause {
-  const char* id = "";        // as in core/vcpu_ops.h: "CMP.1"
-  const char* part = "";      // "io", where a clause takes more than one check
-  const char* summary = "";   // what is shown, one line
-  GuestModeSet modes = 0;     // in which it is defined
-  CapabilitySet needs = 0;    // without one of them it is skipped
-  std::uint32_t vcpus = 1;    // of the VM it begins with
-  bool needs_threads = false;  // StartThread; without it is skipped
+  const char* id = "";         // as in core/vcpu_ops.h: "CMP.1"
+  const char* part = "";       // "io", where a clause takes more than one check
+  const char* summary = "";    // what is shown, one line
+  GuestModeSet modes = 0;      // in which it is defined
+  CapabilitySet needs = 0;     // without one of them it is skipped
+  std::uint32_t vcpus = 1;     // of the VM it begins with; 0: it makes its own
+  bool needs_threads = false;  // of the host; without them it is skipped
   void (*check)(ClauseRig& rig) = nullptr;
 };
 

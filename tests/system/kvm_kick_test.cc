@@ -151,8 +151,10 @@ TEST_F(KvmKickTest, NoKickOfAStormIsLost) {
 TEST_F(KvmKickTest, AStormOverIoLosesNoExit) {
   Begin(CountedOutCode());
   std::atomic<bool> over = false;
+  constexpr int kKickers = 2;
   std::vector<std::thread> kickers;
-  for (int i = 0; i < 2; ++i) {
+  kickers.reserve(kKickers);
+  for (int i = 0; i < kKickers; ++i) {
     kickers.emplace_back([&over, handle = vcpu().kick_handle()] {
       while (!over) {
         handle.Kick();

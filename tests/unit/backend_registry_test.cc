@@ -37,8 +37,8 @@ class FakeBackend final : public Backend {
 };
 
 BackendFactory Fake(const std::string& name,
-                    absl::Status probed = absl::OkStatus(),
-                    absl::Status created = absl::OkStatus()) {
+                    const absl::Status& probed = absl::OkStatus(),
+                    const absl::Status& created = absl::OkStatus()) {
   return {.name = name,
           .summary = "fake " + name,
           .parameters = {{.name = "device", .value = "the device to open"},

@@ -242,6 +242,7 @@ TEST(BusTest, SeveralThreadsMayReadAtOnce) {
     ASSERT_TRUE(bus.Add(i * 0x1000, 8, devices.back().get(), "x").ok());
   }
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&bus] {
       for (std::uint32_t i = 0; i < 10'000; ++i) {
@@ -259,9 +260,9 @@ TEST(BusTest, SeveralThreadsMayReadAtOnce) {
 Exit IoExitOf(std::uint16_t port, std::uint8_t size, bool is_write,
               std::uint32_t count, void* data) {
   Exit exit = MakeExit(ExitReason::kIo);
-  exit.io = {.port = port,
+  exit.io = {.is_write = is_write,
              .size = size,
-             .is_write = is_write,
+             .port = port,
              .count = count,
              .data = data};
   return exit;

@@ -28,7 +28,7 @@ TEST(ExitReasonTest, ANumberBeyondTheReasonsIsNamedAsSuch) {
 }
 
 TEST(ExitTest, ADefaultExitIsUnknownAndWithoutError) {
-  const Exit exit;
+  const Exit exit = {};
   EXPECT_EQ(exit.reason, ExitReason::kUnknown);
   EXPECT_EQ(exit.raw, 0u);
   EXPECT_EQ(exit.error.error_number, 0);

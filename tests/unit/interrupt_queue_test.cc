@@ -125,6 +125,7 @@ TEST(InterruptQueueTest, NothingPostedFromOtherThreadsIsLost) {
   InterruptQueue queue;
   std::atomic<int> running = kThreads;
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
       for (int vector = 16 + t; vector < 256; vector += kThreads) {

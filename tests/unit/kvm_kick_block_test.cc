@@ -41,6 +41,7 @@ TEST_F(KickBlockTest, AKickLeavesTheOtherBitAlone) {
 
 TEST_F(KickBlockTest, AHandleOutlivesThePage) {
   const KickHandle handle = Handle();
+  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization): a second user
   const KickHandle copy = handle;
   block_->BindToThisThread();
   block_->Detach();
@@ -71,8 +72,10 @@ TEST_F(KickBlockTest, EveryThreadHasATokenOfItsOwn) {
 }
 
 TEST_F(KickBlockTest, KicksRaceWithTheEndOfTheVcpu) {
+  constexpr int kKickers = 4;
   std::vector<std::thread> kickers;
-  for (int i = 0; i < 4; ++i) {
+  kickers.reserve(kKickers);
+  for (int i = 0; i < kKickers; ++i) {
     kickers.emplace_back([handle = Handle()] {
       for (int n = 0; n < 1000; ++n) handle.Kick();
     });

@@ -416,7 +416,10 @@ TEST(ScriptedVcpuTest, AKickEndsASpin) {  // KICK.2
   ScriptedVcpu vcpu(Script().Spin().Hlt());
   std::atomic<bool> is_done = false;
   std::thread other([&is_done, handle = vcpu.kick_handle()] {
-    while (!is_done.load()) handle.Kick();
+    while (!is_done.load()) {
+      handle.Kick();
+      std::this_thread::yield();
+    }
   });
   // Kicks also come before an entry; sooner or later one ends the spin, and the
   // guest gets to its HLT between two others.

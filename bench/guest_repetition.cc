@@ -1,0 +1,302 @@
+#include "bench/guest_repetition.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstddef>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "bench/exit_text.h"
+#include "bench/judge.h"
+#include "bench/sample.h"
+#include "bench/statistics.h"
+#include "core/host/errno_status.h"
+
+namespace worldswitch {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Warm-up: stable when the medians of 4 blocks lie within 5 %; given up, and
+// said so, after 40 blocks.
+constexpr std::size_t kWarmUpWindows = 4;
+constexpr double kWarmUpTolerance = 0.05;
+constexpr std::uint32_t kWarmUpCap = 40;
+
+// Batches: five, of as many iterations as fit into 20 ms together, at most
+// 1000.
+constexpr std::uint32_t kBatches = 5;
+constexpr std::uint32_t kBatchIterations = 200;
+constexpr std::uint32_t kFewestInBatch = 10;
+constexpr double kBatchSeconds = 0.02;
+constexpr double kAssumedTicksPerSecond = 2.5e9;  // only sizes the batch
+
+// A counter that moves by less than this share of the iterations did not move
+// for them: interrupts of the host exit as well.
+constexpr double kNoExitShare = 0.05;
+
+double MedianRoundTrip(const std::vector<Sample>& samples) {
+  std::vector<std::int64_t> ticks;
+  ticks.reserve(samples.size());
+  for (const Sample& sample : samples) ticks.push_back(RoundTrip(sample));
+  return Distribution(std::move(ticks)).median();
+}
+
+}  // namespace
+
+void GuestRepetition::Measure() {
+  const Result loaded = driver_->Load(*row_.mode);
+  if (loaded != Result::kOk) {
+    Refuse(row_, Verdict::kUnsupported,
+           absl::StrCat("the engine refuses this mode's registers: ",
+                        ErrnoName(vm_.vcpu(0).last_error())));
+    return;
+  }
+  if (scenario_.prepare != nullptr && !scenario_.prepare(vm_)) {
+    Refuse(row_, Verdict::kUnsupported,
+           "this VM cannot be set up for it (the engine refuses)");
+    return;
+  }
+  // One iteration first: what faults or hangs does so here.
+  if (!RunBlock(BlockCommand::kSample, 1)) return;
+  if (!WarmUpGuest() || !TakeSamples() || !TakeBatches()) return;
+  JudgeSamples();
+  row_.repetitions.push_back(std::move(repetition_));
+}
+
+bool GuestRepetition::RunBlock(BlockCommand command, std::uint32_t count) {
+  watchdog_.Watch(vm_.vcpu(0).kick_handle());
+  const BlockStatus status = driver_->Run(command, count);
+  const bool barked = watchdog_.Unwatch();
+  if (status == BlockStatus::kDone) return true;
+  Explain(status, barked);
+  return false;
+}
+
+void GuestRepetition::Explain(BlockStatus status, bool barked) {
+  switch (status) {
+    case BlockStatus::kDone:
+      break;
+    case BlockStatus::kFault: {
+      const GuestFault fault = ReadGuestFault(vm_, *row_.mode);
+      Refuse(row_, Verdict::kUnsupported,
+             absl::StrFormat("the guest got %s at rip %#x",
+                             ExceptionName(fault.vector), fault.rip));
+      break;
+    }
+    case BlockStatus::kUnexpectedExit: {
+      const Exit& exit = driver_->last_exit();
+      const bool gave_up = exit.reason == ExitReason::kInternalError ||
+                           exit.reason == ExitReason::kShutdown ||
+                           exit.reason == ExitReason::kEntryFailure ||
+                           exit.reason == ExitReason::kError;
+      Refuse(
+          row_, gave_up ? Verdict::kUnsupported : Verdict::kUnproven,
+          absl::StrCat(gave_up ? "" : "unexpected exit: ", DescribeExit(exit)));
+      break;
+    }
+    case BlockStatus::kStopped:
+      // Stopped by the user: the repetition is dropped, the row stays.
+      if (barked) {
+        Refuse(row_, Verdict::kHangs,
+               "the guest made no progress until it was kicked out");
+      }
+      break;
+    case BlockStatus::kBadMemory:
+      Refuse(row_, Verdict::kUnsupported,
+             "the VM has less memory than the guest needs");
+      break;
+  }
+}
+
+std::uint32_t GuestRepetition::BlockSize() const {
+  return std::min(kBlockIterations, scenario_.max_block);
+}
+
+bool GuestRepetition::WarmUpGuest() {
+  WarmUp warm_up(kWarmUpWindows, kWarmUpTolerance);
+  std::vector<Sample> samples(BlockSize());
+  while (!warm_up.stable() && warm_up.seen() < kWarmUpCap) {
+    const Clock::time_point start = Clock::now();
+    if (!RunBlock(BlockCommand::kSample, BlockSize())) return false;
+    driver_->Samples(samples.data(), BlockSize());
+    warm_up.Add(std::max(1.0, MedianRoundTrip(samples)));
+    // Slow exits need no forty blocks to be warm.
+    if (warm_up.seen() >= kWarmUpWindows &&
+        Clock::now() - start > options_.budget / 10) {
+      break;
+    }
+  }
+  repetition_.warm_up_blocks = static_cast<std::uint32_t>(warm_up.seen());
+  repetition_.warm_up_stable = warm_up.stable();
+  return true;
+}
+
+bool GuestRepetition::TakeSamples() {
+  const std::uint32_t size = BlockSize();
+  const std::uint32_t blocks = (options_.samples + size - 1) / size;
+  repetition_.samples.reserve(std::size_t{blocks} * size);
+  repetition_.flags.reserve(std::size_t{blocks} * size);
+  repetition_.control.reserve(std::size_t{blocks} * size);
+  repetition_.has_legs = true;
+  const Clock::time_point deadline = Clock::now() + options_.budget;
+  for (std::uint32_t block = 0; block < blocks; ++block) {
+    if (watchdog_.stopped()) return false;
+    if (block > 0 && Clock::now() > deadline) break;
+    // Sample and control change places every block, so that neither always
+    // comes after the other.
+    const bool sample_first = block % 2 == 0;
+    if (!(sample_first ? SampleBlock(size) : ControlBlock(size)) ||
+        !(sample_first ? ControlBlock(size) : SampleBlock(size))) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool GuestRepetition::SampleBlock(std::uint32_t size) {
+  const NoiseReading before = noise_.Read();
+  if (!RunBlock(BlockCommand::kSample, size)) return false;
+  const std::uint8_t flags = FlagsOf(Difference(before, noise_.Read()));
+  const std::size_t first = repetition_.samples.size();
+  repetition_.samples.resize(first + size);
+  Sample* samples = &repetition_.samples[first];
+  const bool told_apart = driver_->Samples(samples, size);
+  const std::uint32_t measured = driver_->measured_exits();
+  consistent_ = consistent_ && told_apart;
+  repetition_.has_legs = repetition_.has_legs && told_apart && measured >= size;
+  if (measured < fewest_exits_ * size) {
+    fewest_exits_ = static_cast<double>(measured) / size;
+  }
+  exits_seen_ += measured;
+  for (std::uint32_t i = 0; i < size; ++i) {
+    unsigned own = flags;
+    if (samples[i].cpu != (options_.cpu & 0xfff)) own |= kMigrated;
+    if (samples[i].interrupted) own |= kSignalled;
+    if (samples[i].g3 == 0) ++undelivered_;
+    repetition_.flags.push_back(static_cast<std::uint8_t>(own));
+  }
+  return true;
+}
+
+bool GuestRepetition::ControlBlock(std::uint32_t size) {
+  if (!RunBlock(BlockCommand::kSampleControl, size)) return false;
+  std::vector<Sample> samples(size);
+  driver_->Samples(samples.data(), size);
+  for (const Sample& sample : samples) {
+    repetition_.control.push_back(RoundTrip(sample));
+  }
+  return true;
+}
+
+bool GuestRepetition::TakeBatches() {
+  std::uint32_t count = kBatchIterations;
+  const double ticks = std::max(1.0, MedianRoundTrip(repetition_.samples));
+  const double fitting =
+      kBatchSeconds * kAssumedTicksPerSecond / ticks / kBatches;
+  if (fitting < count) {
+    count = std::max(kFewestInBatch, static_cast<std::uint32_t>(fitting));
+  }
+  if (scenario_.refault) count = std::min(count, scenario_.max_block);
+  std::vector<double> figures;
+  for (std::uint32_t i = 0; i < kBatches; ++i) {
+    std::int64_t with = 0;
+    std::int64_t without = 0;
+    if (!RunBatch(BlockCommand::kBatch, count, &with, &moved_) ||
+        !RunBatch(BlockCommand::kBatchControl, count, &without, &control_)) {
+      return false;
+    }
+    if (scenario_.proof_kind == ProofKind::kNoExit) without = 0;
+    figures.push_back(static_cast<double>(with - without) / count);
+  }
+  repetition_.batch = Median(std::move(figures));
+  batch_count_ = std::uint64_t{count} * kBatches;
+  return true;
+}
+
+bool GuestRepetition::RunBatch(BlockCommand command, std::uint32_t count,
+                               std::int64_t* ticks,
+                               std::optional<std::int64_t>* moved) {
+  const OptionalValue before = Counted();
+  if (!RunBlock(command, count)) return false;
+  const OptionalValue after = Counted();
+  *ticks = driver_->BatchTicks();
+  if (!before.known || !after.known) {
+    moved->reset();
+  } else if (moved->has_value()) {
+    **moved += static_cast<std::int64_t>(after.value - before.value);
+  }
+  return true;
+}
+
+OptionalValue GuestRepetition::Counted() {
+  if (scenario_.count == nullptr) return vm_.counter(scenario_.counter, 0);
+  return {.known = true, .value = scenario_.count(vm_)};
+}
+
+const char* GuestRepetition::CountedName() const {
+  return scenario_.count == nullptr ? CounterName(scenario_.counter)
+                                    : "events counted";
+}
+
+void GuestRepetition::JudgeSamples() {
+  switch (scenario_.proof_kind) {
+    case ProofKind::kExitSeen:
+    case ProofKind::kDelivery:
+      JudgeSeen();
+      break;
+    case ProofKind::kEngineCounter:
+    case ProofKind::kNoExit:
+      JudgeCounter();
+      break;
+    case ProofKind::kHostSide:
+      break;
+  }
+}
+
+void GuestRepetition::JudgeSeen() {
+  const std::size_t wanted = repetition_.samples.size();
+  const std::string evidence = absl::StrCat(
+      "run returned it ", exits_seen_, " times in ", wanted, " iterations");
+  if (!consistent_ || fewest_exits_ < 1) {
+    Judge(row_, Verdict::kUnproven,
+          "the exits do not come out even with the iterations", evidence);
+  } else if (scenario_.proof_kind == ProofKind::kDelivery && undelivered_ > 0) {
+    Judge(row_, Verdict::kUnproven,
+          absl::StrCat(undelivered_, " of ", wanted,
+                       " were not delivered to the guest's handler"),
+          evidence);
+  } else {
+    Judge(row_, Verdict::kProven, "", evidence);
+  }
+}
+
+void GuestRepetition::JudgeCounter() {
+  if (!moved_.has_value() || !control_.has_value()) {
+    Judge(row_, Verdict::kUnproven,
+          absl::StrCat("the engine has no counter '",
+                       CounterName(scenario_.counter), "'"),
+          "");
+    return;
+  }
+  const std::int64_t net = *moved_ - *control_;
+  const double share =
+      static_cast<double>(net) / static_cast<double>(batch_count_);
+  const std::string evidence =
+      absl::StrFormat("%s %+d for %d iterations, against a control",
+                      CountedName(), net, batch_count_);
+  if (std::fabs(share) <= kNoExitShare) {
+    Judge(row_, Verdict::kNoExit, "", evidence);
+  } else if (share >= 1 - kNoExitShare &&
+             scenario_.proof_kind == ProofKind::kEngineCounter) {
+    Judge(row_, Verdict::kProven, "", evidence);
+  } else {
+    Judge(row_, Verdict::kUnproven, evidence, evidence);
+  }
+}
+
+}  // namespace worldswitch

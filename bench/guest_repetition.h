@@ -1,0 +1,87 @@
+// Inside ws_bench: one repetition of a scenario whose guest stamps, from the
+// first iteration to the verdict. Measurer makes one for each fresh VM; all
+// others use measure.h.
+
+#ifndef WORLDSWITCH_BENCH_GUEST_REPETITION_H_
+#define WORLDSWITCH_BENCH_GUEST_REPETITION_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "bench/block_driver.h"
+#include "bench/measure.h"
+#include "bench/noise.h"
+#include "bench/row.h"
+#include "bench/watchdog.h"
+#include "core/host/backend.h"
+
+namespace worldswitch {
+
+// Used once, by one thread; all that it is given must outlive it.
+class GuestRepetition {
+ public:
+  // vm: fresh, as Measurer::CreateVm makes it for the row's scenario. The row
+  // has a mode.
+  GuestRepetition(Row& row, Vm& vm, Watchdog& watchdog, NoiseProbe& noise,
+                  const MeasureOptions& options)
+      : row_(row),
+        scenario_(*row.scenario),
+        vm_(vm),
+        watchdog_(watchdog),
+        noise_(noise),
+        options_(options),
+        driver_(std::make_unique<BlockDriver>(vm, scenario_, watchdog.stop())) {
+  }
+
+  // Adds the repetition to the row and judges it, or refuses the row and says
+  // why. Does neither where Watchdog::Stop cut it short.
+  void Measure();
+
+ private:
+  // Those that return bool: false ends the repetition; the row knows why.
+  bool RunBlock(BlockCommand command, std::uint32_t count);
+  void Explain(BlockStatus status, bool barked);
+  std::uint32_t BlockSize() const;  // iterations
+
+  bool WarmUpGuest();
+  bool TakeSamples();
+  bool SampleBlock(std::uint32_t size);
+  bool ControlBlock(std::uint32_t size);
+
+  // Ticks an iteration with the instruction minus without it, the median of a
+  // few batches; and what the engine's counter says of the same batches. A
+  // control is not compared with itself: its batch figure is the loop's cost.
+  bool TakeBatches();
+  // Adds what the counter moved by to *moved, or empties it for good.
+  bool RunBatch(BlockCommand command, std::uint32_t count, std::int64_t* ticks,
+                std::optional<std::int64_t>* moved);
+  // The scenario's own count, or the engine's counter that it names.
+  OptionalValue Counted();
+  const char* CountedName() const;
+
+  void JudgeSamples();
+  void JudgeSeen();
+  void JudgeCounter();
+
+  Row& row_;
+  const Scenario& scenario_;
+  Vm& vm_;
+  Watchdog& watchdog_;
+  NoiseProbe& noise_;
+  const MeasureOptions& options_;
+  std::unique_ptr<BlockDriver> driver_;
+  Repetition repetition_;
+  bool consistent_ = true;
+  double fewest_exits_ = 1;
+  std::uint64_t exits_seen_ = 0;
+  std::uint64_t undelivered_ = 0;
+  std::uint64_t batch_count_ = 0;
+  // By how much the counter moved in all batches; empty: it is not known.
+  std::optional<std::int64_t> moved_ = 0;
+  std::optional<std::int64_t> control_ = 0;
+};
+
+}  // namespace worldswitch
+
+#endif  // WORLDSWITCH_BENCH_GUEST_REPETITION_H_

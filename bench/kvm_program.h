@@ -1,0 +1,32 @@
+// What the Google Benchmark programs on /dev/kvm have in common: they open it,
+// pin themselves, and put the engine and the host into the result's context.
+
+#ifndef WORLDSWITCH_BENCH_KVM_PROGRAM_H_
+#define WORLDSWITCH_BENCH_KVM_PROGRAM_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "backends/kvm/kvm_backend.h"
+
+namespace worldswitch {
+
+struct KvmProgram {
+  std::unique_ptr<KvmBackend> backend;
+  std::string engine;     // "kvm_pvm"
+  double tsc_hz = 0;      // ticks per second
+  std::uint32_t cpu = 0;  // pinned to
+
+  double Seconds(double ticks) const { return ticks / tsc_hz; }
+};
+
+// main: `add` registers the benchmarks; the program lives until they have run.
+// Where /dev/kvm cannot be used it says why and returns 0. 1: bad arguments.
+int RunKvmProgram(int argc, char** argv,
+                  const std::function<void(KvmProgram&)>& add);
+
+}  // namespace worldswitch
+
+#endif  // WORLDSWITCH_BENCH_KVM_PROGRAM_H_
