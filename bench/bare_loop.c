@@ -24,13 +24,13 @@ enum {
 static const uint64_t kIdentityMap = 0xFFFBC000;
 static const uint64_t kTssPages = 0xFFFBD000;
 
-struct ws_bare_system {
+struct WsBareSystem {
   int fd;
   size_t page_bytes;
   struct kvm_cpuid2* cpuid;
 };
 
-struct ws_bare_vm {
+struct WsBareVm {
   int fd;
   int vcpu_fd;
   struct kvm_run* run;
@@ -49,8 +49,8 @@ static void make_cpuid_of_vcpu_0(struct kvm_cpuid2* cpuid) {
   }
 }
 
-struct ws_bare_system* ws_bare_system_open(void) {
-  struct ws_bare_system* system = calloc(1, sizeof(*system));
+struct WsBareSystem* ws_bare_system_open(void) {
+  struct WsBareSystem* system = calloc(1, sizeof(*system));
   if (system == NULL) return NULL;
   int page_bytes = -1;
   system->fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
@@ -73,14 +73,14 @@ struct ws_bare_system* ws_bare_system_open(void) {
   return NULL;
 }
 
-void ws_bare_system_close(struct ws_bare_system* system) {
+void ws_bare_system_close(struct WsBareSystem* system) {
   if (system == NULL) return;
   if (system->fd >= 0) close(system->fd);
   free(system->cpuid);
   free(system);
 }
 
-static int add_memory(struct ws_bare_vm* vm) {
+static int add_memory(struct WsBareVm* vm) {
   vm->memory = mmap(NULL, vm->memory_bytes, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (vm->memory == MAP_FAILED) {
@@ -92,8 +92,7 @@ static int add_memory(struct ws_bare_vm* vm) {
   return ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region);
 }
 
-static int add_vcpu(struct ws_bare_vm* vm,
-                    const struct ws_bare_system* system) {
+static int add_vcpu(struct WsBareVm* vm, const struct WsBareSystem* system) {
   vm->vcpu_fd = ioctl(vm->fd, KVM_CREATE_VCPU, 0);
   if (vm->vcpu_fd < 0) return -1;
   void* page = mmap(NULL, system->page_bytes, PROT_READ | PROT_WRITE,
@@ -111,9 +110,9 @@ static int add_vcpu(struct ws_bare_vm* vm,
   return 0;
 }
 
-struct ws_bare_vm* ws_bare_vm_create(const struct ws_bare_system* system,
-                                     size_t memory_bytes) {
-  struct ws_bare_vm* vm = calloc(1, sizeof(*vm));
+struct WsBareVm* ws_bare_vm_create(const struct WsBareSystem* system,
+                                   size_t memory_bytes) {
+  struct WsBareVm* vm = calloc(1, sizeof(*vm));
   if (vm == NULL) return NULL;
   uint64_t identity_map = kIdentityMap;
   vm->memory_bytes = memory_bytes;
@@ -131,7 +130,7 @@ struct ws_bare_vm* ws_bare_vm_create(const struct ws_bare_system* system,
   return NULL;
 }
 
-void ws_bare_vm_destroy(struct ws_bare_vm* vm) {
+void ws_bare_vm_destroy(struct WsBareVm* vm) {
   if (vm == NULL) return;
   if (vm->run != NULL) munmap(vm->run, vm->page_bytes);
   if (vm->vcpu_fd >= 0) close(vm->vcpu_fd);
@@ -140,9 +139,9 @@ void ws_bare_vm_destroy(struct ws_bare_vm* vm) {
   free(vm);
 }
 
-void* ws_bare_vm_memory(struct ws_bare_vm* vm) { return vm->memory; }
+void* ws_bare_vm_memory(struct WsBareVm* vm) { return vm->memory; }
 
-int ws_bare_vm_vcpu_fd(const struct ws_bare_vm* vm) { return vm->vcpu_fd; }
+int ws_bare_vm_vcpu_fd(const struct WsBareVm* vm) { return vm->vcpu_fd; }
 
 static void set_real_mode(struct kvm_sregs* sregs) {
   const struct kvm_segment data = {
@@ -188,12 +187,12 @@ static void set_ring0(struct kvm_sregs* sregs) {
   sregs->efer = 0x500; /* LMA, LME */
 }
 
-int ws_bare_vm_start(struct ws_bare_vm* vm, enum ws_bare_mode mode,
-                     uint64_t rip, uint64_t rsp) {
+int ws_bare_vm_start(struct WsBareVm* vm, enum WsBareMode mode, uint64_t rip,
+                     uint64_t rsp) {
   struct kvm_regs regs = {.rip = rip, .rsp = rsp, .rflags = kRflagsFixed};
   struct kvm_sregs sregs;
   if (ioctl(vm->vcpu_fd, KVM_GET_SREGS, &sregs) != 0) return -1;
-  if (mode == WS_BARE_REAL) {
+  if (mode == kWsBareReal) {
     set_real_mode(&sregs);
   } else {
     set_ring0(&sregs);
@@ -210,19 +209,19 @@ static uint64_t read_tsc(void) {
   return (uint64_t)high << 32 | low;
 }
 
-enum action { kResume, kReturn, kGiveUp };
+enum Action { kResume, kReturn, kGiveUp };
 
-static enum action handle_io(const struct kvm_run* run,
-                             struct ws_bare_block* block) {
+static enum Action handle_io(const struct kvm_run* run,
+                             struct WsBareBlock* block) {
   if (run->io.port != WS_PORT_TEST) return kGiveUp;
   block->stamps[block->seen] = read_tsc();
   return ++block->seen == block->wanted ? kReturn : kResume;
 }
 
-int ws_bare_run(struct ws_bare_vm* vm, struct ws_bare_block* block) {
+int ws_bare_run(struct WsBareVm* vm, struct WsBareBlock* block) {
   for (;;) {
     if (ioctl(vm->vcpu_fd, KVM_RUN, 0) != 0) return -1;
-    enum action action = kGiveUp;
+    enum Action action = kGiveUp;
     switch (vm->run->exit_reason) {
       case KVM_EXIT_IO:
         action = handle_io(vm->run, block);

@@ -16,29 +16,29 @@ extern "C" {
 #endif
 
 /* /dev/kvm, asked once for what every VM needs. */
-struct ws_bare_system;
-struct ws_bare_vm;
+struct WsBareSystem;
+struct WsBareVm;
 
-enum ws_bare_mode { WS_BARE_REAL, WS_BARE_RING0 };
+enum WsBareMode { kWsBareReal, kWsBareRing0 };
 
 /* Null if it fails. */
-struct ws_bare_system* ws_bare_system_open(void);
-void ws_bare_system_close(struct ws_bare_system* system);
+struct WsBareSystem* ws_bare_system_open(void);
+void ws_bare_system_close(struct WsBareSystem* system);
 
 /* A VM with memory at guest-physical 0 and one vCPU. Null if it fails. */
-struct ws_bare_vm* ws_bare_vm_create(const struct ws_bare_system* system,
-                                     size_t memory_bytes);
-void ws_bare_vm_destroy(struct ws_bare_vm* vm);
-void* ws_bare_vm_memory(struct ws_bare_vm* vm);
-int ws_bare_vm_vcpu_fd(const struct ws_bare_vm* vm);
+struct WsBareVm* ws_bare_vm_create(const struct WsBareSystem* system,
+                                   size_t memory_bytes);
+void ws_bare_vm_destroy(struct WsBareVm* vm);
+void* ws_bare_vm_memory(struct WsBareVm* vm);
+int ws_bare_vm_vcpu_fd(const struct WsBareVm* vm);
 
-/* Sets the vCPU's registers; the tables for WS_BARE_RING0 are expected where
+/* Sets the vCPU's registers; the tables for kWsBareRing0 are expected where
  * guests/layout.h has them. 0, or -1. */
-int ws_bare_vm_start(struct ws_bare_vm* vm, enum ws_bare_mode mode,
-                     uint64_t rip, uint64_t rsp);
+int ws_bare_vm_start(struct WsBareVm* vm, enum WsBareMode mode, uint64_t rip,
+                     uint64_t rsp);
 
 /* What the handler keeps: it counts, and notes the TSC of each exit. */
-struct ws_bare_block {
+struct WsBareBlock {
   uint64_t wanted; /* exits to take, 1 or more */
   uint64_t seen;
   uint64_t* stamps; /* room for `wanted` */
@@ -47,7 +47,7 @@ struct ws_bare_block {
 /* Runs the guest until block->wanted OUTs to WS_PORT_TEST were seen. 0; or -1
  * if KVM_RUN failed, and then errno is its own, or if another exit came, and
  * then errno is EPROTO. */
-int ws_bare_run(struct ws_bare_vm* vm, struct ws_bare_block* block);
+int ws_bare_run(struct WsBareVm* vm, struct WsBareBlock* block);
 
 #ifdef __cplusplus
 }

@@ -4,6 +4,8 @@
 #ifndef WORLDSWITCH_BENCH_KVM_PROGRAM_H_
 #define WORLDSWITCH_BENCH_KVM_PROGRAM_H_
 
+#include <benchmark/benchmark.h>
+
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -21,6 +23,10 @@ struct KvmProgram {
 
   double Seconds(double ticks) const { return ticks / tsc_hz; }
 };
+
+// Registers a benchmark that times itself (SetIterationTime), in microseconds.
+void AddBenchmark(const std::string& name, std::int64_t iterations,
+                  std::function<void(benchmark::State&)> run);
 
 // main: `add` registers the benchmarks; the program lives until they have run.
 // Where /dev/kvm cannot be used it says why and returns 0. 1: bad arguments.

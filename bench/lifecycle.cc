@@ -30,7 +30,7 @@
 namespace worldswitch {
 namespace {
 
-constexpr int kIterations = 500;
+constexpr std::int64_t kIterations = 500;
 constexpr int kWarmUp = 10;
 constexpr unsigned kDeadlineSeconds = 120;
 
@@ -47,15 +47,15 @@ struct Life {
 
 std::int64_t Now() { return static_cast<std::int64_t>(ReadTsc()); }
 
-absl::StatusOr<Life> LiveByHand(const ws_bare_system* system) {
+absl::StatusOr<Life> LiveByHand(const WsBareSystem* system) {
   std::uint64_t stamp = 0;
-  ws_bare_block block = {.wanted = 1, .seen = 0, .stamps = &stamp};
+  WsBareBlock block = {.wanted = 1, .seen = 0, .stamps = &stamp};
   const std::int64_t start = Now();
-  ws_bare_vm* vm = ws_bare_vm_create(system, WS_MEMORY_BYTES);
+  WsBareVm* vm = ws_bare_vm_create(system, WS_MEMORY_BYTES);
   if (vm == nullptr) return ErrnoStatus(errno, "making a VM in C");
   std::memcpy(static_cast<std::byte*>(ws_bare_vm_memory(vm)) + kStart, kGuest,
               sizeof(kGuest));
-  const bool ran = ws_bare_vm_start(vm, WS_BARE_REAL, kStart, kStack) == 0 &&
+  const bool ran = ws_bare_vm_start(vm, kWsBareReal, kStart, kStack) == 0 &&
                    ws_bare_run(vm, &block) == 0;
   const std::int64_t first_exit = Now();
   ws_bare_vm_destroy(vm);
@@ -108,9 +108,7 @@ absl::StatusOr<Life> LiveInBackend(Backend& backend) {
 }
 
 struct BareSystemCloser {
-  void operator()(ws_bare_system* system) const {
-    ws_bare_system_close(system);
-  }
+  void operator()(WsBareSystem* system) const { ws_bare_system_close(system); }
 };
 
 // The ticks of many lives, by way.
@@ -135,7 +133,7 @@ class Lives {
 // up to the first exit.
 void Lifecycle(benchmark::State& state, KvmProgram& program) {
   const Deadline deadline(kDeadlineSeconds, "lifecycle");
-  const std::unique_ptr<ws_bare_system, BareSystemCloser> system(
+  const std::unique_ptr<WsBareSystem, BareSystemCloser> system(
       ws_bare_system_open());
   if (system == nullptr) {
     state.SkipWithError("/dev/kvm cannot be opened from C");
@@ -187,14 +185,11 @@ void Lifecycle(benchmark::State& state, KvmProgram& program) {
 }  // namespace worldswitch
 
 int main(int argc, char** argv) {
-  return worldswitch::RunKvmProgram(
-      argc, argv, [](worldswitch::KvmProgram& program) {
-        benchmark::RegisterBenchmark("lifecycle",
-                                     [&program](benchmark::State& state) {
-                                       worldswitch::Lifecycle(state, program);
-                                     })
-            ->UseManualTime()
-            ->Unit(benchmark::kMicrosecond)
-            ->Iterations(worldswitch::kIterations);
-      });
+  using worldswitch::KvmProgram;
+  return worldswitch::RunKvmProgram(argc, argv, [](KvmProgram& program) {
+    worldswitch::AddBenchmark("lifecycle", worldswitch::kIterations,
+                              [&program](benchmark::State& state) {
+                                worldswitch::Lifecycle(state, program);
+                              });
+  });
 }

@@ -29,7 +29,8 @@ namespace {
 constexpr std::size_t kBlock = 50;  // round trips
 constexpr int kWarmUpBlocks = 5;
 constexpr int kBlocksPerSet = 100;
-constexpr int kSets = 8;
+constexpr std::int64_t kSets = 8;
+constexpr std::int64_t kIterations = kSets * kBlocksPerSet;
 constexpr unsigned kDeadlineSeconds = 120;
 
 constexpr LoopKind kLoops[] = {LoopKind::kBare, LoopKind::kVirtual,
@@ -102,12 +103,14 @@ class Set {
 
 double MedianOf(const std::vector<Figures>& sets, std::size_t which) {
   std::vector<double> values;
+  values.reserve(sets.size());
   for (const Figures& set : sets) values.push_back(set[which]);
   return Median(std::move(values));
 }
 
 double MedianRatio(const std::vector<Figures>& sets, std::size_t which) {
   std::vector<double> ratios;
+  ratios.reserve(sets.size());
   for (const Figures& set : sets) ratios.push_back(set[which] / set[kBare]);
   return Median(std::move(ratios));
 }
@@ -160,19 +163,14 @@ void RoundTrip(benchmark::State& state, KvmProgram& program, GuestMode mode) {
 
 int main(int argc, char** argv) {
   using worldswitch::GuestMode;
-  return worldswitch::RunKvmProgram(
-      argc, argv, [](worldswitch::KvmProgram& program) {
-        for (const GuestMode mode : {GuestMode::kReal, GuestMode::kRing0}) {
-          benchmark::RegisterBenchmark(
-              absl::StrCat("loop/pio_out/mode:",
-                           worldswitch::GuestModeName(mode))
-                  .c_str(),
-              [&program, mode](benchmark::State& state) {
-                worldswitch::RoundTrip(state, program, mode);
-              })
-              ->UseManualTime()
-              ->Unit(benchmark::kMicrosecond)
-              ->Iterations(worldswitch::kSets * worldswitch::kBlocksPerSet);
-        }
-      });
+  using worldswitch::KvmProgram;
+  return worldswitch::RunKvmProgram(argc, argv, [](KvmProgram& program) {
+    for (const GuestMode mode : {GuestMode::kReal, GuestMode::kRing0}) {
+      worldswitch::AddBenchmark(
+          absl::StrCat("loop/pio_out/mode:", worldswitch::GuestModeName(mode)),
+          worldswitch::kIterations, [&program, mode](benchmark::State& state) {
+            worldswitch::RoundTrip(state, program, mode);
+          });
+    }
+  });
 }

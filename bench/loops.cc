@@ -107,16 +107,16 @@ class BareLoop final : public Loop {
       return ErrnoStatus(vcpu.last_error(), "reading registers");
     }
     const GeneralRegisters& general = vcpu.registers().general;
-    if (ws_bare_vm_start(
-            vm_, mode == GuestMode::kReal ? WS_BARE_REAL : WS_BARE_RING0,
-            general.rip, general.rsp) != 0) {
+    if (ws_bare_vm_start(vm_,
+                         mode == GuestMode::kReal ? kWsBareReal : kWsBareRing0,
+                         general.rip, general.rsp) != 0) {
       return ErrnoStatus(errno, "setting registers in C");
     }
     return absl::OkStatus();
   }
 
   bool Run(std::span<std::uint64_t> stamps) override {
-    ws_bare_block block = {
+    WsBareBlock block = {
         .wanted = stamps.size(), .seen = 0, .stamps = stamps.data()};
     if (ws_bare_run(vm_, &block) == 0) return true;
     failure_ = ErrnoName(errno);
@@ -125,8 +125,8 @@ class BareLoop final : public Loop {
   int vcpu_fd() const override { return ws_bare_vm_vcpu_fd(vm_); }
 
  private:
-  ws_bare_system* system_ = nullptr;
-  ws_bare_vm* vm_ = nullptr;
+  WsBareSystem* system_ = nullptr;
+  WsBareVm* vm_ = nullptr;
 };
 
 }  // namespace

@@ -27,7 +27,7 @@ struct MeasureOptions {
   std::uint32_t cpu = 0;         // the one this thread is pinned to
   // A repetition stops taking samples after this long: some exits cost half a
   // millisecond each.
-  std::chrono::milliseconds budget{250};
+  std::chrono::milliseconds budget{150};
   KnobSettings knobs;  // for every VM
 };
 
