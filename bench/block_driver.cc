@@ -87,16 +87,17 @@ bool BlockDriver::Samples(Sample* samples, std::uint32_t count) const {
   const std::byte* page = vm_.memory().At(WS_SAMPLES, 4096);
   if (page == nullptr) return false;
   for (std::uint32_t i = 0; i < count; ++i) {
-    samples[i] = {.g0 = Load64(page + i * WS_SAMPLE_BYTES),
+    const std::byte* at = page + std::size_t{i} * WS_SAMPLE_BYTES;
+    samples[i] = {.g0 = Load64(at),
                   .h1 = 0,
                   .h2 = 0,
-                  .g3 = Load64(page + i * WS_SAMPLE_BYTES + 8),
+                  .g3 = Load64(at + sizeof(std::int64_t)),
                   .cpu = vcpu_.stamp(0).cpu,
                   .exits = 0,
                   .interrupted = false};
   }
   if (measured_ == 0) return true;
-  if (vcpu_.overflow() || measured_ % count != 0) return false;
+  if (vcpu_.overflow() || count == 0 || measured_ % count != 0) return false;
   // The k-th measured exit belongs to iteration k / exits-per-iteration; the
   // entry that follows it is the next switch's.
   const std::uint32_t each = measured_ / count;

@@ -116,7 +116,7 @@ const std::uint8_t* HandlerOf(std::uint32_t vector, bool long_mode) {
   }
   if (vector < kExceptionVectors) {
     return (long_mode ? ws_long_fault_stubs : ws_real_fault_stubs) +
-           vector * kFaultStubBytes;
+           std::size_t{vector} * kFaultStubBytes;
   }
   return nullptr;
 }
@@ -124,7 +124,8 @@ const std::uint8_t* HandlerOf(std::uint32_t vector, bool long_mode) {
 void WriteRealVectors(Writer& memory) {
   for (std::uint32_t vector = 0; vector < kVectors; ++vector) {
     const std::uint8_t* handler = HandlerOf(vector, false);
-    memory.Put(vector * 4, handler == nullptr ? 0 : GuestAddress(handler), 4);
+    memory.Put(std::uint64_t{vector} * 4,
+               handler == nullptr ? 0 : GuestAddress(handler), 4);
   }
 }
 
@@ -147,12 +148,12 @@ void WriteLongTables(Writer& memory) {
   memory.Put(WS_TSS + kTssBytes + kIoBitmapBytes, 0xff, 1);
 
   // IDT: 64-bit interrupt gates, callable from any ring.
-  memory.Clear(WS_IDT, kVectors * 16);
+  memory.Clear(WS_IDT, std::uint64_t{kVectors} * 16);
   for (std::uint32_t vector = 0; vector < kVectors; ++vector) {
     const std::uint8_t* handler = HandlerOf(vector, true);
     if (handler == nullptr) continue;
     const std::uint64_t offset = GuestAddress(handler);
-    memory.Put64(WS_IDT + vector * 16,
+    memory.Put64(WS_IDT + std::uint64_t{vector} * 16,
                  (offset & 0xffff) | std::uint64_t{kKernelCode} << 16 |
                      std::uint64_t{0xee00} << 32 | (offset >> 16) << 48);
   }

@@ -5,7 +5,6 @@
 namespace worldswitch {
 
 KvmFeatures::KvmFeatures(KvmVm& vm) : vm_(vm) {}
-KvmFeatures::~KvmFeatures() = default;
 
 void* KvmFeatures::Get(FeatureId /*id*/) {
   static_cast<void>(vm_);

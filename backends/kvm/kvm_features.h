@@ -13,7 +13,6 @@ class KvmVm;
 class KvmFeatures {
  public:
   explicit KvmFeatures(KvmVm& vm);
-  ~KvmFeatures();
   KvmFeatures(const KvmFeatures&) = delete;
   KvmFeatures& operator=(const KvmFeatures&) = delete;
 
