@@ -5,8 +5,6 @@
 // repetition of a row, in a VM of its own, and its time is the repetition's
 // median round trip. What cannot be measured here is skipped with the reason.
 
-#include <benchmark/benchmark.h>
-
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -96,13 +94,10 @@ void AddRows(KvmProgram& program) {
     // What an architecture does not have in a mode is no benchmark.
     if (row.verdict == Verdict::kUnsupported) continue;
     const auto kept = std::make_shared<Row>(std::move(row));
-    benchmark::RegisterBenchmark(absl::StrCat("exit/", kept->Name()).c_str(),
-                                 [bench, kept](benchmark::State& state) {
-                                   MeasureRow(state, *bench, *kept);
-                                 })
-        ->UseManualTime()
-        ->Unit(benchmark::kMicrosecond)
-        ->Iterations(1);
+    AddBenchmark(absl::StrCat("exit/", kept->Name()), 1,
+                 [bench, kept](benchmark::State& state) {
+                   MeasureRow(state, *bench, *kept);
+                 });
   }
 }
 

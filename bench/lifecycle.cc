@@ -6,8 +6,6 @@
 // Three take turns: by hand, through the backend, and by hand once more, which
 // shows how far apart two equal ways seem to be.
 
-#include <benchmark/benchmark.h>
-
 #include <array>
 #include <cerrno>
 #include <cstdint>

@@ -6,8 +6,6 @@
 // two equal VMs may keep a small difference for life, there are several sets of
 // four, and a ratio is the median of the sets' ratios.
 
-#include <benchmark/benchmark.h>
-
 #include <array>
 #include <cmath>
 #include <cstdint>

@@ -91,7 +91,7 @@ int RunBench(const BenchArguments& arguments) {
   if (!rows.ok()) return Fail(rows.status(), kExitUsage);
   std::optional<OutputFile> json;
   std::optional<OutputFile> raw;
-  for (absl::Status opened :
+  for (const absl::Status& opened :
        {OpenOutput(arguments.json, &json), OpenOutput(arguments.raw, &raw)}) {
     if (!opened.ok()) return Fail(opened, kExitUsage);
   }

@@ -52,12 +52,12 @@ constinit std::atomic<std::uint64_t> releases = 0;
 // operator new and delete come here as well.
 extern "C" {
 // NOLINTBEGIN(bugprone-reserved-identifier): the C library's names
+// NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): so are they
 void* __libc_malloc(std::size_t bytes);
 void* __libc_calloc(std::size_t count, std::size_t bytes);
 void* __libc_realloc(void* old, std::size_t bytes);
 void* __libc_memalign(std::size_t alignment, std::size_t bytes);
 void __libc_free(void* pointer);
-// NOLINTEND(bugprone-reserved-identifier)
 
 void* malloc(std::size_t bytes) {
   ++allocations;
@@ -88,6 +88,8 @@ void free(void* pointer) {
   ++releases;
   __libc_free(pointer);
 }
+// NOLINTEND(readability-inconsistent-declaration-parameter-name)
+// NOLINTEND(bugprone-reserved-identifier)
 }
 
 #endif  // WS_COUNTS_ALLOCATIONS
