@@ -33,7 +33,7 @@ void Judge(Row& row, Verdict verdict, const std::string& why,
   if (first) {
     row.verdict = verdict;
     row.why = why;
-    row.evidence = evidence;
+    row.evidence = evidence.empty() ? why : evidence;
   }
 }
 
