@@ -203,8 +203,9 @@ void CheckHandleOutlives(ClauseRig& rig) {
   handle.Kick();
   if (!rig.MakeVm(1) || !rig.Load(ClauseGuest::k_count)) return;
   // Memory and descriptors of the old vCPU may well be the new one's.
-  const KickHandle copy =
-      handle;  // NOLINT(performance-unnecessary-copy-initialization)
+  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization): it is the
+  // point
+  const KickHandle copy = handle;
   std::uint32_t interrupted = 0;
   for (std::uint32_t round = 0; round < kRounds; ++round) {
     handle.Kick();

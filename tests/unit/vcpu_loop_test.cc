@@ -32,6 +32,9 @@ void* CountedAllocation(std::size_t size) {
 
 }  // namespace
 
+// g++ looks into one of a pair and not into the other, and takes them for
+// mismatched.
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 void* operator new(std::size_t size) { return CountedAllocation(size); }
 void* operator new[](std::size_t size) { return CountedAllocation(size); }
 void operator delete(void* memory) noexcept { std::free(memory); }
