@@ -203,8 +203,8 @@ void CheckHandleOutlives(ClauseRig& rig) {
   handle.Kick();
   if (!rig.MakeVm(1) || !rig.Load(ClauseGuest::k_count)) return;
   // Memory and descriptors of the old vCPU may well be the new one's.
-  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization): it is the
-  // point
+  // The copy is the point.
+  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
   const KickHandle copy = handle;
   std::uint32_t interrupted = 0;
   for (std::uint32_t round = 0; round < kRounds; ++round) {
