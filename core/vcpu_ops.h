@@ -9,7 +9,8 @@
 //   RUN.1  `run` makes exactly one entry and returns exactly one exit: no loop,
 //          no retry, no policy.
 //   RUN.2  An I/O exit tells port, direction, element size and element count;
-//          its data is borrowed until the next run.
+//          its data is borrowed until the next run, fetch or commit. A string
+//          instruction may be cut into several exits.
 //   RUN.3  An access to guest-physical memory nobody backs is a kMmio exit with
 //          address, length and direction.
 //   RUN.4  HLT is a kHlt exit, and the guest goes on behind it.
@@ -40,8 +41,10 @@
 //   INJ.5  An NMI is delivered whatever RFLAGS.IF says.
 //   INJ.6  An exception is delivered with its error code.
 //   INJ.7  A vector out of range answers kInvalid, and nothing is delivered.
-//   WIN.1  With the window requested, `run` exits with kIrqWindow when the
-//          guest can take an interrupt, and not before.
+//   WIN.1  With the window requested, `run` exits with kIrqWindow once the
+//          guest can take an interrupt, and never while it cannot. Other exits
+//          may come first: an engine may notice only when it leaves the guest
+//          anyway.
 //   WIN.2  The request is spent by that exit, and can be withdrawn before.
 //   KICK.1 A kick before `run` makes that run return kInterrupted before the
 //          guest executes an instruction.
