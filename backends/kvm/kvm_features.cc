@@ -1,14 +1,30 @@
 #include "backends/kvm/kvm_features.h"
 
+#include "backends/kvm/kvm_state.h"
 #include "backends/kvm/kvm_vm.h"
 
 namespace worldswitch {
+namespace {
+
+// `made`, which is there from now on, as a pointer to its interface F.
+template <typename F, typename Made>
+void* MadeOnce(std::unique_ptr<Made>& made, KvmVm& vm) {
+  if (made == nullptr) made = std::make_unique<Made>(vm);
+  return static_cast<F*>(made.get());
+}
+
+}  // namespace
 
 KvmFeatures::KvmFeatures(KvmVm& vm) : vm_(vm) {}
+KvmFeatures::~KvmFeatures() = default;
 
-void* KvmFeatures::Get(FeatureId /*id*/) {
-  static_cast<void>(vm_);
-  return nullptr;
+void* KvmFeatures::Get(FeatureId id) {
+  switch (id) {
+    case FeatureId::kVcpuState:
+      return MadeOnce<VcpuStateAccess>(state_, vm_);
+    default:
+      return nullptr;
+  }
 }
 
 }  // namespace worldswitch

@@ -4,15 +4,19 @@
 #ifndef WORLDSWITCH_BACKENDS_KVM_KVM_FEATURES_H_
 #define WORLDSWITCH_BACKENDS_KVM_KVM_FEATURES_H_
 
+#include <memory>
+
 #include "core/vm_ops.h"
 
 namespace worldswitch {
 
+class KvmState;
 class KvmVm;
 
 class KvmFeatures {
  public:
   explicit KvmFeatures(KvmVm& vm);
+  ~KvmFeatures();  // where the features are complete types
   KvmFeatures(const KvmFeatures&) = delete;
   KvmFeatures& operator=(const KvmFeatures&) = delete;
 
@@ -22,6 +26,7 @@ class KvmFeatures {
 
  private:
   KvmVm& vm_;
+  std::unique_ptr<KvmState> state_;
 };
 
 }  // namespace worldswitch

@@ -219,6 +219,15 @@ Result KvmVcpu::commit_registers() {
   return Result::kOk;
 }
 
+bool KvmVcpu::Settle() {
+  if (!PrepareForState(kNoRegisters) || commit_registers() != Result::kOk) {
+    return false;
+  }
+  if ((attention_ & kKept) == 0) return true;
+  last_error_ = EBUSY;
+  return false;
+}
+
 OptionalValue KvmVcpu::exit_detail(ExitDetail detail) {
   const bool of_exit = (attention_ & (kCompleted | kKept)) == 0;
   switch (detail) {

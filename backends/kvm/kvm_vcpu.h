@@ -102,6 +102,13 @@ class KvmVcpu final : public VcpuOps {
   // False: the engine knows no such attribute, or refuses the value.
   bool SetTscOffset(std::uint64_t offset);
 
+  // Before state is read or written past the register file: the exit is
+  // completed and the dirty registers are sent. False, with last_error(): not
+  // now; EBUSY between two exits of one instruction.
+  bool Settle();
+  // After state was written past the register file: nothing is cached.
+  void StateWasSet();
+
   // For the vendor backends: the vCPU's descriptor and its shared page.
   int fd() const { return fd_.get(); }
   kvm_run& page() { return *page_; }

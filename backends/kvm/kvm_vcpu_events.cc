@@ -110,6 +110,24 @@ InjectResult KvmVcpu::inject_exception(const Event& event) {
   return Accept(EventKind::kException);
 }
 
+void KvmVcpu::StateWasSet() {
+  file_.cached = kNoRegisters;
+  Attend(kFlagsStale);
+  // An event may have come with the state, or the one that waited have gone.
+  kvm_vcpu_events events;
+  event_accepted_ = false;
+  if (!Ioctl(KVM_GET_VCPU_EVENTS, &events)) return;
+  if (events.interrupt.injected != 0) {
+    Accept(EventKind::kIrq);
+  } else if (ExceptionOnItsWay(events)) {
+    Accept(EventKind::kException);
+  } else if (NmiOnItsWay(events)) {
+    Accept(EventKind::kNmi);
+  } else {
+    AttendNoMore(kInjected);
+  }
+}
+
 void KvmVcpu::request_irq_window(bool wanted) {
   page_->request_interrupt_window = wanted ? 1 : 0;
   if (wanted) {

@@ -173,6 +173,11 @@ absl::Status KvmVm::RemoveMemorySlot(std::uint32_t slot) {
   return SetMemorySlot(slot, 0, 0, 0, nullptr);
 }
 
+int KvmVm::CheckExtension(std::uint32_t capability) const {
+  return std::max(0, ioctl(fd(), KVM_CHECK_EXTENSION,
+                           static_cast<unsigned long>(capability)));
+}
+
 // NOLINTNEXTLINE(readability-make-member-function-const): changes the VM
 absl::Status KvmVm::EnableCapability(
     std::uint32_t capability, absl::string_view name,

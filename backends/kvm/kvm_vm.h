@@ -62,6 +62,8 @@ class KvmVm final : public Vm {
   KvmVcpu& kvm_vcpu(std::uint32_t index) { return *vcpus_[index]; }
   const KvmSystem& system() const { return *system_; }
   int fd() const { return fd_.get(); }
+  // KVM_CHECK_EXTENSION of this VM, which may know better than the system.
+  int CheckExtension(std::uint32_t capability) const;
 
   // KVM_SET_USER_MEMORY_REGION. Slot 0 is the main memory. gpa, bytes and host
   // page-aligned; flags: KVM_MEM_*. The memory must outlive the slot; bytes 0
