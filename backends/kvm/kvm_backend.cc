@@ -10,6 +10,28 @@ namespace worldswitch {
 namespace {
 
 constexpr char kRegisters[] = "registers";
+constexpr char kDirtyRing[] = "dirty_ring";
+
+Knob DirtyRingKnob(const KvmSystem& system) {
+  const auto bytes =
+      static_cast<std::size_t>(system.Capability(KVM_CAP_DIRTY_LOG_RING));
+  Knob knob;
+  knob.name = kDirtyRing;
+  knob.scope = KnobScope::kVm;
+  knob.type = KnobType::kInteger;
+  knob.maximum = static_cast<std::int64_t>(bytes / sizeof(kvm_dirty_gfn));
+  knob.unit = "entries";
+  knob.meaning =
+      "pages written are told in a ring for each vCPU, a power of two long, "
+      "instead of in bitmaps; 0: no ring";
+  knob.default_value = std::string("0");
+  knob.current_value = knob.default_value;
+  knob.applied_by = "KVM_CAP_DIRTY_LOG_RING";
+  if (bytes == 0) {
+    knob.not_settable = "the engine lacks KVM_CAP_DIRTY_LOG_RING";
+  }
+  return knob;
+}
 
 // The knobs of every engine.
 std::vector<Knob> CommonKnobs(const KvmSystem& system) {
@@ -26,7 +48,7 @@ std::vector<Knob> CommonKnobs(const KvmSystem& system) {
   registers.current_value = registers.default_value;
   registers.applied_by = "KVM_CAP_SYNC_REGS";
   if (!sync) registers.not_settable = "the engine lacks KVM_CAP_SYNC_REGS";
-  return {std::move(registers)};
+  return {std::move(registers), DirtyRingKnob(system)};
 }
 
 KnobSet AllKnobs(const KvmSystem& system, std::vector<Knob> extra) {
@@ -103,6 +125,12 @@ absl::Status KvmBackend::ApplyKnobs(const KnobSettings& settings,
   options->registers = knobs_.ValueOf(kRegisters, settings) == "sync"
                            ? RegisterTransport::kSyncArea
                            : RegisterTransport::kIoctl;
+  const std::string ring = knobs_.ValueOf(kDirtyRing, settings);
+  if (!absl::SimpleAtoi(ring, &options->dirty_ring) ||
+      (options->dirty_ring & (options->dirty_ring - 1)) != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(kDirtyRing, "=", ring, ": not a power of two"));
+  }
   return absl::OkStatus();
 }
 

@@ -1,5 +1,8 @@
 #include "backends/kvm/kvm_features.h"
 
+#include "backends/kvm/kvm_dirty_log.h"
+#include "backends/kvm/kvm_guest_clock.h"
+#include "backends/kvm/kvm_memory_slots.h"
 #include "backends/kvm/kvm_state.h"
 #include "backends/kvm/kvm_vm.h"
 
@@ -20,6 +23,12 @@ KvmFeatures::~KvmFeatures() = default;
 
 void* KvmFeatures::Get(FeatureId id) {
   switch (id) {
+    case FeatureId::kDirtyLog:
+      return MadeOnce<DirtyLog>(dirty_log_, vm_);
+    case FeatureId::kGuestClock:
+      return MadeOnce<GuestClock>(guest_clock_, vm_);
+    case FeatureId::kMemorySlots:
+      return MadeOnce<MemorySlots>(memory_slots_, vm_);
     case FeatureId::kVcpuState:
       return MadeOnce<VcpuStateAccess>(state_, vm_);
     default:

@@ -10,6 +10,9 @@
 
 namespace worldswitch {
 
+class KvmDirtyLog;
+class KvmGuestClock;
+class KvmMemorySlots;
 class KvmState;
 class KvmVm;
 
@@ -26,6 +29,9 @@ class KvmFeatures {
 
  private:
   KvmVm& vm_;
+  std::unique_ptr<KvmDirtyLog> dirty_log_;
+  std::unique_ptr<KvmGuestClock> guest_clock_;
+  std::unique_ptr<KvmMemorySlots> memory_slots_;
   std::unique_ptr<KvmState> state_;
 };
 

@@ -52,6 +52,7 @@ absl::StatusOr<std::unique_ptr<KvmVm>> KvmVm::Create(
   absl::Status status = vm->SetMemorySlot(
       kMainMemorySlot, 0, 0, vm->memory_.size(), vm->memory_.data());
   if (status.ok()) status = vm->PlaceReservedPages();
+  if (status.ok()) status = vm->EnableDirtyRing(options.dirty_ring);
   for (const auto& step : options.before_vcpus) {
     if (status.ok() && step) status = step(*vm);
   }
@@ -77,6 +78,15 @@ absl::Status KvmVm::PlaceReservedPages() {
     return KvmStatus(errno, "KVM_SET_TSS_ADDR");
   }
   return absl::OkStatus();
+}
+
+absl::Status KvmVm::EnableDirtyRing(std::uint32_t entries) {
+  if (entries == 0) return absl::OkStatus();
+  absl::Status status =
+      EnableCapability(KVM_CAP_DIRTY_LOG_RING, "KVM_CAP_DIRTY_LOG_RING",
+                       {entries * std::uint64_t{sizeof(kvm_dirty_gfn)}});
+  if (status.ok()) dirty_ring_entries_ = entries;
+  return status;
 }
 
 absl::Status KvmVm::AddVcpus(const KvmVmOptions& options) {

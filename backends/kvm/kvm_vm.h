@@ -33,6 +33,8 @@ struct KvmVmOptions {
   MemoryBacking backing = MemoryBacking::kAnonymous;
   RegisterTransport registers = RegisterTransport::kIoctl;
   int kick_signal = 0;  // prepared by KickBlock::PrepareSignal
+  // Entries of each vCPU's dirty ring, a power of two; 0: none.
+  std::uint32_t dirty_ring = 0;
   // Called in this order, each if set, in the order added; the first error ends
   // the making of the VM. before_vcpus: the place for KVM_ENABLE_CAP.
   std::vector<std::function<absl::Status(KvmVm&)>> before_vcpus;
@@ -65,6 +67,8 @@ class KvmVm final : public Vm {
   // KVM_CHECK_EXTENSION of this VM, which may know better than the system.
   int CheckExtension(std::uint32_t capability) const;
 
+  std::uint32_t dirty_ring_entries() const { return dirty_ring_entries_; }
+
   // KVM_SET_USER_MEMORY_REGION. Slot 0 is the main memory. gpa, bytes and host
   // page-aligned; flags: KVM_MEM_*. The memory must outlive the slot; bytes 0
   // takes the slot away. Runs beside running vCPUs.
@@ -83,6 +87,7 @@ class KvmVm final : public Vm {
   KvmVm(std::shared_ptr<const KvmSystem> system, FileDescriptor fd,
         GuestMemory memory);
   absl::Status PlaceReservedPages();
+  absl::Status EnableDirtyRing(std::uint32_t entries);
   absl::Status AddVcpus(const KvmVmOptions& options);
 
   const std::shared_ptr<const KvmSystem> system_;
@@ -92,6 +97,7 @@ class KvmVm final : public Vm {
   std::vector<std::unique_ptr<KvmVcpu>> vcpus_;
   std::vector<KvmStats> stats_;  // one per vCPU, or none
   bool shared_time_stamp_ = false;
+  std::uint32_t dirty_ring_entries_ = 0;
   KvmFeatures features_{*this};
 };
 
