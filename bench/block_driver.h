@@ -107,7 +107,7 @@ class BlockDriver final : public ExitHandler {
   // Puts the guest into the VM, ready for the first block.
   Result Load(GuestMode mode);
   // count: 1 to max_block for samples; batches may be longer, unless the
-  // scenario refaults.
+  // scenario has something to do before each block.
   BlockStatus Run(BlockCommand command, std::uint32_t count);
 
   // After a kSample or kSampleControl block: its samples, count of them. False:

@@ -53,6 +53,7 @@ AllScenarios::Iterator AllScenarios::end() const { return {kListCount, 0}; }
 
 const char* WhyNotInMode(const Scenario& scenario, GuestMode mode) {
   if ((scenario.modes & ModeBit(mode)) != 0) return nullptr;
+  if (scenario.why_not != nullptr) return scenario.why_not;
   switch (mode) {
     case GuestMode::kReal:
       return "the instruction exists in 64-bit mode only";

@@ -21,6 +21,10 @@ inline constexpr const char* kSeen =
 inline constexpr const char* kCounted =
     "the engine's exits counter moves once an iteration, against a control";
 
+// Why some scenarios have no real mode.
+inline constexpr const char* kAboveOneMib =
+    "it needs more memory than real mode reaches";
+
 inline bool IsPort(const Exit& exit, std::uint16_t port, bool is_write) {
   return exit.reason == ExitReason::kIo && exit.io.port == port &&
          exit.io.is_write == is_write;

@@ -5,6 +5,8 @@
 
 #include "bench/catalogue_common.h"
 #include "bench/scenario.h"
+#include "core/features/dirty_log.h"
+#include "core/features/memory_slots.h"
 
 namespace worldswitch {
 namespace {
@@ -13,6 +15,54 @@ constexpr std::uint64_t kMsrTscAdjust = 0x3b;        // IA32_TSC_ADJUST
 constexpr std::uint64_t kHypercallVapicPollIrq = 1;  // KVM: does nothing
 constexpr std::uint64_t kCr0Am = 1u << 18;  // host-owned, harmless at CPL 0
 constexpr std::uint64_t kCr4Mce = 1u << 6;  // host-owned, harmless
+
+constexpr const char* kFaultCounted =
+    "the engine's pf_taken counter moves once an iteration";
+
+constexpr std::uint32_t kAliasSlot = 1;
+constexpr std::uint64_t kAliasBytes = std::uint64_t{WS_ALIAS_PAGES} * 4096;
+
+// With shadow page tables KVM maps up to 8 pages at one fault.
+constexpr std::uint64_t kPrefetched = std::uint64_t{8} * 4096;
+
+void DiscardTouched(VmOps& vm) {
+  vm.discard_memory(WS_TOUCH, std::uint64_t{WS_TOUCH_PAGES} * 4096);
+}
+
+void DiscardHuge(VmOps& vm) {
+  vm.discard_memory(WS_HUGE, std::uint64_t{WS_HUGE_REGIONS} * WS_HUGE_STRIDE);
+}
+
+// The pages at WS_TOUCH, present in the host, once more at WS_ALIAS.
+bool AddAlias(VmOps& vm, SlotFlags flags) {
+  auto* slots = FeatureOf<MemorySlots>(vm);
+  std::byte* const host = vm.memory().At(WS_TOUCH, kAliasBytes);
+  if (slots == nullptr || host == nullptr) return false;
+  __builtin_memset(host, 1, kAliasBytes);
+  return slots->add({.slot = kAliasSlot,
+                     .gpa = WS_ALIAS,
+                     .bytes = kAliasBytes,
+                     .host = host,
+                     .flags = flags}) == Result::kOk;
+}
+
+bool PrepareAlias(VmOps& vm) { return AddAlias(vm, kPlainSlot); }
+
+void RenewAlias(VmOps& vm) {
+  FeatureOf<MemorySlots>(vm)->remove(kAliasSlot);
+  AddAlias(vm, kPlainSlot);
+}
+
+bool PrepareWatchedAlias(VmOps& vm) {
+  return FeatureOf<DirtyLog>(vm) != nullptr && AddAlias(vm, kLogDirtyPages);
+}
+
+// Asking for the log write-protects the pages it names.
+void WatchAliasAgain(VmOps& vm) {
+  std::uint64_t bitmap[DirtyBitmapWords(kAliasBytes)];
+  FeatureOf<DirtyLog>(vm)->get(kAliasSlot, bitmap,
+                               DirtyBitmapWords(kAliasBytes));
+}
 
 constexpr Scenario kScenarios[] = {
     {.name = "kernel/cpuid",
@@ -89,14 +139,54 @@ constexpr Scenario kScenarios[] = {
      .modes = kAllModes},
     {.name = "kernel/page_fault_first_touch",
      .summary = "a write to a 4 KiB page that the host has not backed yet",
-     .proof = "the engine's pf_taken counter moves once an iteration",
+     .proof = kFaultCounted,
      .proof_kind = ProofKind::kEngineCounter,
      .payload = Payload::k_touch,
      .modes = kAllModes,
+     .arguments = {WS_TOUCH, 4096},
      .needs = Capability::kDiscardMemory,
      .counter = Counter::kPageFaultsTaken,
-     .refault = true,
+     .before_block = DiscardTouched,
      .max_block = WS_TOUCH_PAGES},
+    {.name = "kernel/page_fault_refault",
+     .summary = "a write to a page that the host has, but not mapped (its slot "
+                "is new)",
+     .proof = kFaultCounted,
+     .proof_kind = ProofKind::kEngineCounter,
+     .payload = Payload::k_touch,
+     .modes = kAllModes,
+     .arguments = {WS_ALIAS, kPrefetched},
+     .counter = Counter::kPageFaultsTaken,
+     .before_block = RenewAlias,
+     .max_block = kAliasBytes / kPrefetched,
+     .prepare = PrepareAlias},
+    {.name = "kernel/page_fault_write_protect",
+     .summary = "a write to a page that the dirty log watches",
+     .proof = kFaultCounted,
+     .proof_kind = ProofKind::kEngineCounter,
+     .payload = Payload::k_touch,
+     .modes = kAllModes,
+     .arguments = {WS_ALIAS, 4096},
+     .counter = Counter::kPageFaultsTaken,
+     .before_block = WatchAliasAgain,
+     .max_block = WS_ALIAS_PAGES,
+     .prepare = PrepareWatchedAlias},
+    {.name = "kernel/page_fault_huge",
+     .summary =
+         "a write to 2 MiB that the host has not backed yet, advised for "
+         "one page of 2 MiB",
+     .proof = kFaultCounted,
+     .proof_kind = ProofKind::kEngineCounter,
+     .payload = Payload::k_touch,
+     .modes = kRing0 | kRing3,
+     .arguments = {WS_HUGE, WS_HUGE_STRIDE},
+     .needs = Capability::kDiscardMemory,
+     .counter = Counter::kPageFaultsTaken,
+     .before_block = DiscardHuge,
+     .max_block = WS_HUGE_REGIONS,
+     .memory_bytes = WS_HUGE_MEMORY_BYTES,
+     .huge_pages = true,
+     .why_not = kAboveOneMib},
 };
 
 }  // namespace

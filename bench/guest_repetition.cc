@@ -201,7 +201,9 @@ bool GuestRepetition::TakeBatches() {
   if (fitting < count) {
     count = std::max(kFewestInBatch, static_cast<std::uint32_t>(fitting));
   }
-  if (scenario_.refault) count = std::min(count, scenario_.max_block);
+  if (scenario_.before_block != nullptr) {
+    count = std::min(count, scenario_.max_block);
+  }
   std::vector<double> figures;
   for (std::uint32_t i = 0; i < kBatches; ++i) {
     std::int64_t with = 0;

@@ -24,7 +24,8 @@ using Clock = std::chrono::steady_clock;
 absl::StatusOr<std::unique_ptr<Vm>> Measurer::CreateVm(
     const Scenario& scenario) {
   VmConfig config;
-  config.needs.memory_bytes = WS_MEMORY_BYTES;
+  config.needs.memory_bytes = scenario.memory_bytes;
+  if (scenario.huge_pages) config.backing = MemoryBacking::kHuge;
   config.knobs = options_.knobs;
   if (scenario.knobs != nullptr) {
     KnobSettings own;

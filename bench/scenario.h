@@ -41,6 +41,7 @@ enum class ExitRole : std::uint8_t {
 
 // What a scenario's exit function may touch.
 struct ExitScene {
+  VmOps& vm;
   VcpuOps& vcpu;
   VcpuContext& context;
   std::byte* memory;  // the guest's, WS_MEMORY_BYTES of it
@@ -65,11 +66,17 @@ struct Scenario {
   bool (*host_call)(VcpuOps& vcpu) = nullptr;
   // kHostCall: before each timed call, untimed. May be null.
   void (*host_prepare)(VcpuOps& vcpu) = nullptr;
-  // Pages under WS_TOUCH are taken away before every block.
-  bool refault = false;
+  // Before every block, untimed: puts back what the last one used up. A block
+  // is then never longer than max_block. May be null.
+  void (*before_block)(VmOps& vm) = nullptr;
   std::uint32_t max_block = WS_MAX_BLOCK;  // iterations in one block
   // "registers=sync,irqchip=split": the VM is made with these. May be null.
   const char* knobs = nullptr;
+  std::uint64_t memory_bytes = WS_MEMORY_BYTES;
+  bool huge_pages = false;  // memory advised for pages of 2 MiB
+  // Why it is not made for the modes it lacks, where it is not for the
+  // instruction. May be null.
+  const char* why_not = nullptr;
   // Once, after the guest is loaded: sets up what the scenario needs. False:
   // the VM cannot do it (the row is unsupported). May be null.
   bool (*prepare)(VmOps& vm) = nullptr;

@@ -43,9 +43,27 @@
 #define WS_TOUCH 0x40000
 #define WS_TOUCH_PAGES 128
 
+/* Registers that a handler keeps for later. */
+#define WS_KEPT_REGISTERS 0x1c000
+
 /* A VM for these payloads has this much memory; above it is a hole. */
 #define WS_MEMORY_BYTES 0xc0000
 #define WS_MMIO_HOLE 0xd0000
+
+/* In the hole, for a memory slot that shows the pages at WS_TOUCH again. */
+#define WS_ALIAS 0xe0000
+#define WS_ALIAS_PAGES 32
+
+/* For a slot whose written pages go into a dirty ring of WS_RING_ENTRIES. */
+#define WS_RING 0x1000000
+#define WS_RING_BYTES 0x800000
+#define WS_RING_ENTRIES 1024
+
+/* Regions of 2 MiB, in a VM with WS_HUGE_MEMORY_BYTES. */
+#define WS_HUGE 0x200000
+#define WS_HUGE_STRIDE 0x200000
+#define WS_HUGE_REGIONS 16
+#define WS_HUGE_MEMORY_BYTES 0x2200000
 
 /* Ports. Nobody inside KVM claims them unless an irqchip or PIT is made. */
 #define WS_PORT_TEST 0xe0   /* the exit under test */

@@ -25,6 +25,8 @@
   X(wbinvd)            \
   X(pause)             \
   X(touch)             \
+  X(dirty_ring)        \
+  X(triple_fault)      \
   X(irq_window)        \
   X(interrupt)         \
   X(spin)

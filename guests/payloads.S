@@ -340,14 +340,15 @@
   pause
 .endm
 
-// Writes one byte to a page that is not there yet, then goes to the next page.
+// Writes one byte at ARG0, then goes on by ARG1 bytes.
 .set has_begin_touch, 1
 .macro begin_touch
-  .if LONG
-    mov $WS_TOUCH, %esi
-  .else
-    mov $WS_TOUCH >> 4, %ax
-    mov %ax, %es
+  mov WS_MAILBOX_ARG0, %esi
+  mov WS_MAILBOX_ARG1, %ebx
+  .if LONG == 0
+    shr $4, %esi
+    shr $4, %ebx
+    mov %si, %es
   .endif
 .endm
 .set has_insn_touch, 1
@@ -361,12 +362,83 @@
 .set has_post_touch, 1
 .macro post_touch
   .if LONG
-    add $0x1000, %esi
+    add %ebx, %esi
   .else
     mov %es, %ax
-    add $0x100, %ax
+    add %bx, %ax
     mov %ax, %es
   .endif
+.endm
+
+// Writes to one clean page after another while the ring is one entry short of
+// full. FLAG: 0 while the block fills it, 1 once it was full, 2 before each
+// write, 3 when the host has dealt with it (an engine may look at the ring late,
+// so the guest waits). The filling goes slowly for the same reason.
+.macro NEXT_RING_PAGE
+  add $0x1000, %esi
+  and $(WS_RING_BYTES - 0x1000), %esi
+.endm
+.set has_begin_dirty_ring, 1
+.macro begin_dirty_ring
+  .if LONG
+    movl $0, WS_MAILBOX_FLAG
+    mov $(WS_RING_BYTES >> 12), %ecx
+.Lfill_\@:
+    movb $1, WS_RING(%rsi)
+    NEXT_RING_PAGE
+    .rept 40
+      nop
+    .endr
+    cmpl $0, WS_MAILBOX_FLAG
+    jne .Lfilled_\@
+    dec %ecx
+    jnz .Lfill_\@
+.Lfilled_\@:
+    out %al, $WS_PORT_ARM
+  .endif
+.endm
+.set has_pre_dirty_ring, 1
+.macro pre_dirty_ring
+  movl $2, WS_MAILBOX_FLAG
+.endm
+.set has_insn_dirty_ring, 1
+.macro insn_dirty_ring
+  .if LONG
+    movb $1, WS_RING(%rsi)
+.Lwait_\@:
+    cmpl $3, WS_MAILBOX_FLAG
+    jne .Lwait_\@
+  .endif
+.endm
+.set has_post_dirty_ring, 1
+.macro post_dirty_ring
+  NEXT_RING_PAGE
+.endm
+
+// UD2 without an IDT to go to. At WS_PORT_ARM the host keeps the registers, to
+// put them back after the shutdown with RBX as RIP: behind the UD2 (where there
+// is none, 77 is in post).
+.set has_pre_triple_fault, 1
+.macro pre_triple_fault
+  .if LONG
+    lea 77f(%rip), %rbx
+  .else
+    xor %ebx, %ebx
+    call 76f
+  76:
+    pop %bx
+    add $(77f - 76b), %bx
+  .endif
+  out %al, $WS_PORT_ARM
+.endm
+.set has_insn_triple_fault, 1
+.macro insn_triple_fault
+  ud2
+77:
+.endm
+.set has_post_triple_fault, 1
+.macro post_triple_fault
+77:
 .endm
 
 // The host arms the window at WS_PORT_ARM. It opens one instruction after STI;
