@@ -5,6 +5,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "backends/kvm/kick_block.h"
+#include "backends/kvm/kvm_knobs.h"
 
 namespace worldswitch {
 namespace {
@@ -31,6 +32,8 @@ std::vector<Knob> CommonKnobs(const KvmSystem& system) {
 
 KnobSet AllKnobs(const KvmSystem& system, std::vector<Knob> extra) {
   std::vector<Knob> knobs = CommonKnobs(system);
+  for (Knob& knob : IrqchipKnobs(system)) knobs.push_back(std::move(knob));
+  for (Knob& knob : ExitKnobs(system)) knobs.push_back(std::move(knob));
   for (Knob& knob : extra) knobs.push_back(std::move(knob));
   return KnobSet(std::move(knobs));
 }
@@ -103,7 +106,9 @@ absl::Status KvmBackend::ApplyKnobs(const KnobSettings& settings,
   options->registers = knobs_.ValueOf(kRegisters, settings) == "sync"
                            ? RegisterTransport::kSyncArea
                            : RegisterTransport::kIoctl;
-  return absl::OkStatus();
+  absl::Status status = ApplyIrqchipKnobs(knobs_, settings, options);
+  if (status.ok()) status = ApplyExitKnobs(knobs_, settings, options);
+  return status;
 }
 
 absl::Status ProbeKvm(const std::string& device) {

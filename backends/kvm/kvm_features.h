@@ -4,10 +4,13 @@
 #ifndef WORLDSWITCH_BACKENDS_KVM_KVM_FEATURES_H_
 #define WORLDSWITCH_BACKENDS_KVM_KVM_FEATURES_H_
 
+#include <memory>
+
 #include "core/vm_ops.h"
 
 namespace worldswitch {
 
+class KvmIoEvents;
 class KvmVm;
 
 class KvmFeatures {
@@ -23,6 +26,7 @@ class KvmFeatures {
 
  private:
   KvmVm& vm_;
+  std::unique_ptr<KvmIoEvents> io_events_;
 };
 
 }  // namespace worldswitch
