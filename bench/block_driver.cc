@@ -41,6 +41,7 @@ BlockStatus BlockDriver::Run(BlockCommand command, std::uint32_t count) {
   if (scenario_.refault) {
     vm_.discard_memory(WS_TOUCH, std::uint64_t{WS_TOUCH_PAGES} * 4096);
   }
+  if (scenario_.before_block != nullptr) scenario_.before_block(vm_);
   control_ = command == BlockCommand::kSampleControl ||
              command == BlockCommand::kBatchControl;
   Store32(memory + WS_MAILBOX_COMMAND, static_cast<std::uint32_t>(command));
@@ -71,7 +72,8 @@ LoopAction BlockDriver::HandleExit(Exit& exit) {
   }
   ExitRole role = ExitRole::kUnexpected;
   if (scenario_.on_exit != nullptr) {
-    ExitScene scene = {.vcpu = vcpu_.inner(),
+    ExitScene scene = {.vm = vm_,
+                       .vcpu = vcpu_.inner(),
                        .context = context_,
                        .memory = vm_.memory().host,
                        .control = control_};

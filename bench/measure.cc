@@ -24,6 +24,7 @@ using Clock = std::chrono::steady_clock;
 absl::StatusOr<std::unique_ptr<Vm>> Measurer::CreateVm(
     const Scenario& scenario) {
   VmConfig config;
+  if (scenario.kind == ScenarioKind::kPeerVcpu) config.needs.vcpus = 2;
   config.needs.memory_bytes = WS_MEMORY_BYTES;
   config.knobs = options_.knobs;
   if (scenario.knobs != nullptr) {
@@ -58,6 +59,8 @@ void Measurer::MeasureOnce(Row& row) {
   }
   switch (row.scenario->kind) {
     case ScenarioKind::kGuest:
+    case ScenarioKind::kPeerVcpu:
+    case ScenarioKind::kPeerIrq:
       GuestRepetition(row, **vm, watchdog_, noise_, options_).Measure();
       break;
     case ScenarioKind::kKick:

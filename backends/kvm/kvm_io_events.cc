@@ -80,8 +80,8 @@ Result KvmIoEvents::RemoveEvent(IoEventToken token) {
     return Fail(EINVAL);
   }
   Event& event = events_[token];
-  const Result result = Request(event.what, event.fd.get(),
-                                1u << kvm_ioeventfd_flag_nr_deassign);
+  const Result result =
+      Request(event.what, event.fd.get(), 1u << kvm_ioeventfd_flag_nr_deassign);
   if (result != Result::kOk) return result;
   signals(token);  // what was counted stays readable
   event.fd = FileDescriptor();
@@ -124,8 +124,9 @@ Result KvmIoEvents::RemoveCoalesced(IoSpace space, std::uint64_t address,
 
 bool KvmIoEvents::NextCoalesced(CoalescedWrite* write) {
   if (ring_page_ == 0 || vm_.vcpu_count() == 0) return false;
-  std::byte* const page = reinterpret_cast<std::byte*>(&vm_.kvm_vcpu(0).page()) +
-                          ring_page_ * kPageBytes;
+  std::byte* const page =
+      reinterpret_cast<std::byte*>(&vm_.kvm_vcpu(0).page()) +
+      ring_page_ * kPageBytes;
   auto* const ring = reinterpret_cast<kvm_coalesced_mmio_ring*>(page);
   // The kernel moves `last` on after it has written an entry, we move `first`
   // on after we have read one.

@@ -99,8 +99,8 @@ absl::Status ApplyIrqchipKnobs(const KnobSet& knobs,
 }
 
 std::vector<Knob> ExitKnobs(const KvmSystem& system) {
-  const auto offered = static_cast<std::uint32_t>(
-      system.Capability(KVM_CAP_X86_DISABLE_EXITS));
+  const auto offered =
+      static_cast<std::uint32_t>(system.Capability(KVM_CAP_X86_DISABLE_EXITS));
   Knob exits = VmKnob(kDisableExits, KnobType::kChoice, "none");
   for (std::uint32_t bits = 0; bits <= kAllExitBits; ++bits) {
     if ((bits & ~(offered & kAllExitBits)) == 0) {

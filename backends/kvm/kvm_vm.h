@@ -1,9 +1,10 @@
 // One VM of KVM: memory at guest-physical 0, and vCPUs with ids from 0.
 //
 // Without CreateIrqchip there is no interrupt controller in the kernel: HLT
-// exits, and interrupts go in by KvmVcpu::inject_irq. A caller that knows it has a KvmVm gets the final vCPU
-// type from kvm_vcpu(), and with it a loop of direct calls. The vendor backends
-// stand on this class and hook in through KvmVmOptions.
+// exits, and interrupts go in by KvmVcpu::inject_irq. A caller that knows it
+// has a KvmVm gets the final vCPU type from kvm_vcpu(), and with it a loop of
+// direct calls. The vendor backends stand on this class and hook in through
+// KvmVmOptions.
 
 #ifndef WORLDSWITCH_BACKENDS_KVM_KVM_VM_H_
 #define WORLDSWITCH_BACKENDS_KVM_KVM_VM_H_
