@@ -124,7 +124,9 @@ Result KvmIrqchip::SetPit(const PitState& state) {
   if (result != Result::kOk) return result;
   for (std::uint32_t i = 0; i < 3; ++i) {
     const PitChannel& channel = state.channels[i];
-    if (channel.count > kLargestCount || channel.mode > kLastMode) {
+    const bool mode_exists =
+        channel.mode <= kLastMode || channel.mode == kPitModeUnset;
+    if (channel.count > kLargestCount || !mode_exists) {
       return Fail(EINVAL);
     }
     pit.channels[i].count = channel.count;

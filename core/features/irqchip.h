@@ -81,9 +81,12 @@ struct PicState {
   bool auto_eoi;
 };
 
+// A channel that nobody has programmed since reset.
+inline constexpr std::uint8_t kPitModeUnset = 0xff;
+
 struct PitChannel {
   std::uint32_t count;  // 1 to 65536
-  std::uint8_t mode;    // 0 to 5
+  std::uint8_t mode;    // 0 to 5, or kPitModeUnset
   bool gate;
 };
 
@@ -116,7 +119,8 @@ class Irqchip {
   // take it (no such local APIC, or it is off).
   virtual Result SignalMsi(const MsiMessage& message, bool* delivered) = 0;
   // Replaces the whole table. A fresh kFull irqchip routes GSI 0 to 15 to PIC
-  // and IOAPIC, 16 to 23 to the IOAPIC; a kSplit one routes nothing.
+  // and IOAPIC, 16 to 23 to the IOAPIC; a kSplit one routes nothing. The PICs
+  // hang on LINT0 of the first local APIC, which is open at reset.
   virtual Result SetRouting(const IrqRoute* routes, std::uint32_t count) = 0;
 
   // A descriptor that raises `gsi` when it is signalled.
