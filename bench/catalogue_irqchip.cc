@@ -19,6 +19,9 @@ constexpr std::uint32_t kGsi = 24;              // behind the IOAPIC's pins
 constexpr IrqfdToken kTheOnlyIrqfd = 0;
 constexpr MsiMessage kMessage = FixedMsi(0, WS_APIC_VECTOR);
 
+// Each of these may wait for the host's scheduler.
+constexpr std::uint32_t kSlowBlock = 10;
+
 constexpr const char* kHandled =
     "the guest's handler counts one interrupt an iteration";
 constexpr const char* kHandledAfterOut =
@@ -163,6 +166,7 @@ constexpr Scenario kIrqScenarios[] = {
      .modes = kAllModes,
      .interrupts_on = true,
      .needs = Capability::kSharedTimeStamp,
+     .max_block = kSlowBlock,
      .knobs = "irqchip=split",
      .prepare = StartIrqfd,
      .count = Delivered,
@@ -187,6 +191,7 @@ constexpr Scenario kIrqScenarios[] = {
      .modes = kPrivileged,
      .arguments = {kIcrAssert | WS_APIC_VECTOR, 1},
      .needs = Capability::kConcurrentVcpus,
+     .max_block = kSlowBlock,
      .knobs = "irqchip=split",
      .prepare = StartApics,
      .count = Delivered,
@@ -200,6 +205,7 @@ constexpr Scenario kIrqScenarios[] = {
      .modes = kPrivileged,
      .arguments = {kIcrAssert | WS_APIC_VECTOR, 1},
      .needs = Capability::kConcurrentVcpus,
+     .max_block = kSlowBlock,
      .knobs = "irqchip=split",
      .prepare = StartApics,
      .count = Delivered,
@@ -213,6 +219,7 @@ constexpr Scenario kIrqScenarios[] = {
      .modes = kPrivileged,
      .interrupts_on = true,
      .needs = Capability::kSharedTimeStamp,
+     .max_block = kSlowBlock,
      .knobs = "irqchip=split,halt_poll_ns=1000000",
      .prepare = StartIrqfd,
      .count = Delivered,
@@ -226,6 +233,7 @@ constexpr Scenario kIrqScenarios[] = {
      .modes = kPrivileged,
      .interrupts_on = true,
      .needs = Capability::kSharedTimeStamp,
+     .max_block = kSlowBlock,
      .knobs = "irqchip=split,halt_poll_ns=0",
      .prepare = StartIrqfd,
      .count = Delivered,
