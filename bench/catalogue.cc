@@ -9,8 +9,9 @@ namespace worldswitch {
 namespace {
 
 using ListFunction = ScenarioList (*)();
-constexpr ListFunction kLists[] = {ControlScenarios, KernelScenarios,
-                                   UserScenarios, IrqScenarios};
+constexpr ListFunction kLists[] = {
+    ControlScenarios, KernelScenarios, KernelIoScenarios, FastScenarios,
+    UserScenarios,    IrqScenarios,    ApicIrqScenarios};
 constexpr std::size_t kListCount = sizeof(kLists) / sizeof(kLists[0]);
 
 bool CpuIsAmd() {
@@ -56,7 +57,7 @@ const char* WhyNotInMode(const Scenario& scenario, GuestMode mode) {
   if (scenario.why_not != nullptr) return scenario.why_not;
   switch (mode) {
     case GuestMode::kReal:
-      return "the instruction exists in 64-bit mode only";
+      return "the instruction, or its address, exists in 64-bit mode only";
     case GuestMode::kRing3:
       return "a privileged instruction: #GP at CPL 3";
     case GuestMode::kRing0:

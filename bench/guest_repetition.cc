@@ -12,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "bench/exit_text.h"
 #include "bench/judge.h"
+#include "bench/peer_scenarios.h"
 #include "bench/sample.h"
 #include "bench/statistics.h"
 #include "core/host/errno_status.h"
@@ -59,6 +60,12 @@ void GuestRepetition::Measure() {
   if (scenario_.prepare != nullptr && !scenario_.prepare(vm_)) {
     Refuse(row_, Verdict::kUnsupported,
            "this VM cannot be set up for it (the engine refuses)");
+    return;
+  }
+  const std::unique_ptr<ScenarioPeer> peer =
+      StartPeer(vm_, scenario_, *row_.mode, watchdog_.stop());
+  if (peer != nullptr && !peer->ready()) {
+    Refuse(row_, Verdict::kUnsupported, peer->why());
     return;
   }
   // One iteration first: what faults or hangs does so here.
@@ -201,9 +208,7 @@ bool GuestRepetition::TakeBatches() {
   if (fitting < count) {
     count = std::max(kFewestInBatch, static_cast<std::uint32_t>(fitting));
   }
-  if (scenario_.before_block != nullptr) {
-    count = std::min(count, scenario_.max_block);
-  }
+  count = std::min(count, scenario_.max_block);
   std::vector<double> figures;
   for (std::uint32_t i = 0; i < kBatches; ++i) {
     std::int64_t with = 0;

@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::uint64_t kDelayTicks = 150000;
 
+}  // namespace
+
 // The creating thread is pinned; its peer must not share that CPU, or it would
 // only run when the guest is switched out.
 void LeaveCallersCpu() {
@@ -27,8 +29,6 @@ void LeaveCallersCpu() {
   // Fails where there is no other CPU; then they share.
   sched_setaffinity(0, sizeof(others), &others);
 }
-
-}  // namespace
 
 Kicker::Kicker(KickHandle handle)
     : handle_(std::move(handle)), thread_([this] { Work(); }) {}

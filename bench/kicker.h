@@ -11,6 +11,10 @@
 
 namespace worldswitch {
 
+// Lets the calling thread run anywhere but on the CPUs it may run on now: a
+// peer of a pinned thread. Does nothing where there are no others.
+void LeaveCallersCpu();
+
 class Kicker {
  public:
   explicit Kicker(KickHandle handle);

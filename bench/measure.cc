@@ -26,6 +26,7 @@ absl::StatusOr<std::unique_ptr<Vm>> Measurer::CreateVm(
   VmConfig config;
   config.needs.memory_bytes = scenario.memory_bytes;
   if (scenario.huge_pages) config.backing = MemoryBacking::kHuge;
+  if (scenario.kind == ScenarioKind::kPeerVcpu) config.needs.vcpus = 2;
   config.knobs = options_.knobs;
   if (scenario.knobs != nullptr) {
     KnobSettings own;
@@ -59,6 +60,8 @@ void Measurer::MeasureOnce(Row& row) {
   }
   switch (row.scenario->kind) {
     case ScenarioKind::kGuest:
+    case ScenarioKind::kPeerVcpu:
+    case ScenarioKind::kPeerIrq:
       GuestRepetition(row, **vm, watchdog_, noise_, options_).Measure();
       break;
     case ScenarioKind::kKick:

@@ -20,6 +20,8 @@ namespace worldswitch {
 enum class ScenarioKind : std::uint8_t {
   kGuest,     // a payload stamps every iteration from inside
   kKick,      // a peer thread kicks a spinning guest
+  kPeerVcpu,  // like kGuest, with vCPU 1 on a thread of its own
+  kPeerIrq,   // like kGuest, with a peer thread that raises its interrupts
   kHostCall,  // timed from the host's side; no guest code runs
 };
 
@@ -83,6 +85,10 @@ struct Scenario {
   // kEngineCounter: counts what proves the scenario, instead of `counter`:
   // signals of an eventfd, entries of a ring. Only grows. May be null.
   std::uint64_t (*count)(VmOps& vm) = nullptr;
+  // kPeerVcpu: what vCPU 1 does, in the same mode, its interrupts on.
+  Payload peer_payload = Payload::k_empty;
+  // kPeerIrq: the peer's part, once a sample. False: the engine refused.
+  bool (*peer_raise)(VmOps& vm) = nullptr;
 };
 
 using ScenarioList = std::span<const Scenario>;
@@ -90,8 +96,11 @@ using ScenarioList = std::span<const Scenario>;
 // One list a file, bench/catalogue_*.cc.
 ScenarioList ControlScenarios();
 ScenarioList KernelScenarios();
+ScenarioList KernelIoScenarios();  // catalogue_io_events.cc
+ScenarioList FastScenarios();      // catalogue_irqchip.cc
 ScenarioList UserScenarios();
 ScenarioList IrqScenarios();
+ScenarioList ApicIrqScenarios();  // catalogue_irqchip.cc
 
 // All scenarios, in the order of the table.
 class AllScenarios {

@@ -123,7 +123,9 @@ class FloorPair {
 
 const Scenario* FloorScenario() {
   for (const Scenario& scenario : AllScenarios()) {
-    if (scenario.payload == Payload::k_pio_out && scenario.knobs == nullptr) {
+    // The plain one: it exits, and needs nothing set up.
+    if (scenario.payload == Payload::k_pio_out && scenario.knobs == nullptr &&
+        scenario.prepare == nullptr && scenario.on_exit != nullptr) {
       return &scenario;
     }
   }

@@ -52,6 +52,14 @@ std::string Number(const std::optional<double>& value) {
   return absl::StrCat(std::llround(*value));
 }
 
+// The same in at most `width` places: from there on in thousands or millions.
+std::string Fitting(const std::optional<double>& value, std::size_t width) {
+  std::string text = Number(value);
+  if (text.size() <= width) return text;
+  text = absl::StrFormat("%.0fk", *value / 1e3);
+  return text.size() <= width ? text : absl::StrFormat("%.0fM", *value / 1e6);
+}
+
 class Painter {
  public:
   explicit Painter(bool color) : color_(color) {}
@@ -138,14 +146,14 @@ class Body {
     absl::StrAppend(
         &text_, head,
         paint_(paint_.StyleOf(row.verdict), absl::StrFormat("%-8s", verdict)),
-        absl::StrFormat(" %7s %7s %5s %7s %7s %7s %7s\n",
-                        summary.net.has_value() || summary.control.count() == 0
-                            ? Number(summary.net)
-                            : "<res",
-                        Number(raw.median()), Number(raw.mad()),
-                        Number(raw.Percentile(0.9)),
-                        Number(raw.Percentile(0.99)),
-                        Number(raw.Percentile(0.999)), Number(summary.batch)));
+        absl::StrFormat(
+            " %7s %7s %5s %7s %7s %7s %7s\n",
+            summary.net.has_value() || summary.control.count() == 0
+                ? Fitting(summary.net, 7)
+                : "<res",
+            Fitting(raw.median(), 7), Fitting(raw.mad(), 5),
+            Fitting(raw.Percentile(0.9), 7), Fitting(raw.Percentile(0.99), 7),
+            Fitting(raw.Percentile(0.999), 7), Fitting(summary.batch, 7)));
     const std::uint64_t asked =
         std::uint64_t{context_.options.samples} * result_.repetitions_done;
     if (raw.count() < asked) {

@@ -7,6 +7,10 @@ extern const std::uint8_t ws_guest_begin[];
 extern const std::uint8_t ws_guest_end[];
 extern const std::uint8_t ws_real_stamp_handler[];
 extern const std::uint8_t ws_long_stamp_handler[];
+extern const std::uint8_t ws_real_apic_handler[];
+extern const std::uint8_t ws_long_apic_handler[];
+extern const std::uint8_t ws_real_held_handler[];
+extern const std::uint8_t ws_long_held_handler[];
 extern const std::uint8_t ws_real_fault_stubs[];
 extern const std::uint8_t ws_long_fault_stubs[];
 #define WS_PAYLOAD_EXTERN(name)               \
@@ -114,6 +118,12 @@ const std::uint8_t* HandlerOf(std::uint32_t vector, bool long_mode) {
   if (vector == WS_IRQ_VECTOR || vector == kNmiVector) {
     return long_mode ? ws_long_stamp_handler : ws_real_stamp_handler;
   }
+  if (vector == WS_APIC_VECTOR) {
+    return long_mode ? ws_long_apic_handler : ws_real_apic_handler;
+  }
+  if (vector == WS_HELD_VECTOR) {
+    return long_mode ? ws_long_held_handler : ws_real_held_handler;
+  }
   if (vector < kExceptionVectors) {
     return (long_mode ? ws_long_fault_stubs : ws_real_fault_stubs) +
            std::size_t{vector} * kFaultStubBytes;
@@ -158,15 +168,20 @@ void WriteLongTables(Writer& memory) {
                      std::uint64_t{0xee00} << 32 | (offset >> 16) << 48);
   }
 
-  // Identity map of 1 GiB with 2 MiB pages, open to ring 3.
+  // Identity map with 2 MiB pages of the first GiB, and of the fourth, where
+  // the APICs lie; open to ring 3.
   constexpr std::uint64_t kTable = kPresent | kWritable | kUser | kAccessed;
+  constexpr std::uint64_t kApicGib = 3;  // it begins at 3 GiB
   memory.Clear(WS_PML4, 4096);
   memory.Clear(WS_PDPT, 4096);
   memory.Put64(WS_PML4, WS_PDPT | kTable);
   memory.Put64(WS_PDPT, WS_PAGE_DIRECTORY | kTable);
+  memory.Put64(WS_PDPT + kApicGib * 8, WS_APIC_DIRECTORY | kTable);
   for (std::uint64_t i = 0; i < 512; ++i) {
-    memory.Put64(WS_PAGE_DIRECTORY + i * 8,
-                 i << 21 | kTable | kDirty | kLargePage);
+    const std::uint64_t attributes = kTable | kDirty | kLargePage;
+    memory.Put64(WS_PAGE_DIRECTORY + i * 8, i << 21 | attributes);
+    memory.Put64(WS_APIC_DIRECTORY + i * 8,
+                 (kApicGib << 30 | i << 21) | attributes);
   }
 }
 

@@ -16,7 +16,10 @@
 #define WS_MAILBOX_VECTOR 0x1028  /* u32, exception the guest took */
 #define WS_MAILBOX_FRAME 0x1030   /* u64, stack pointer in its handler */
 #define WS_MAILBOX_FLAG 0x1038    /* u32, the host raises it, the guest waits */
-#define WS_MAILBOX_STRING 0x1080  /* bytes for OUTS and INS */
+#define WS_MAILBOX_SAMPLE 0x1060  /* u32, where WS_APIC_VECTOR stamps */
+#define WS_MAILBOX_DELIVERED 0x1064 /* u32, how often that handler ran */
+#define WS_MAILBOX_READY 0x1068     /* u32, the guest raises it for a peer */
+#define WS_MAILBOX_STRING 0x1080    /* bytes for OUTS and INS */
 
 #define WS_COMMAND_SAMPLE 0         /* stamp every iteration */
 #define WS_COMMAND_SAMPLE_CONTROL 1 /* the same without the instruction */
@@ -38,6 +41,9 @@
 #define WS_PML4 0x20000
 #define WS_PDPT 0x21000
 #define WS_PAGE_DIRECTORY 0x22000 /* identity map of 1 GiB, 2 MiB pages */
+#define WS_APIC_DIRECTORY                            \
+  0x23000 /* and of the 4th GiB, where the APICs lie \
+           */
 
 /* Pages for the payloads that fault them in. */
 #define WS_TOUCH 0x40000
@@ -76,5 +82,9 @@
 
 /* Vectors whose handler stamps the sample: this interrupt, and NMI. */
 #define WS_IRQ_VECTOR 0x40
+/* The same through a local APIC: its handler also counts and ends it. */
+#define WS_APIC_VECTOR 0x41
+/* Its handler leaves the interrupt in service. */
+#define WS_HELD_VECTOR 0x42
 
 #endif /* WORLDSWITCH_GUESTS_LAYOUT_H_ */

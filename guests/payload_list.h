@@ -29,6 +29,21 @@
   X(triple_fault)      \
   X(irq_window)        \
   X(interrupt)         \
-  X(spin)
+  X(spin)              \
+  X(pio_in_port)       \
+  X(pio_out_port)      \
+  X(mmio_read_at)      \
+  X(tscdeadline)       \
+  X(deadline)          \
+  X(deadline_halted)   \
+  X(hlt_pending)       \
+  X(await_irq)         \
+  X(await_peer)        \
+  X(await_peer_halted) \
+  X(self_ipi)          \
+  X(ipi)               \
+  X(peer_spin)         \
+  X(peer_halt)         \
+  X(eoi)
 
 #endif /* WORLDSWITCH_GUESTS_PAYLOAD_LIST_H_ */

@@ -476,6 +476,8 @@
   jmp .Lhere\@
 .endm
 
+#include "guests/apic_payloads.inc"
+
 // ---- Interrupts and exceptions ---------------------------------------------
 
 .macro EMIT_HANDLERS prefix
@@ -527,11 +529,13 @@ ws_guest_begin:
 #define EMIT(name) EMIT_PAYLOAD name;
 WS_PAYLOADS(EMIT)
 EMIT_HANDLERS real
+EMIT_APIC_HANDLERS real
 
 .set LONG, 1
 .code64
 WS_PAYLOADS(EMIT)
 EMIT_HANDLERS long
+EMIT_APIC_HANDLERS long
 
 .global ws_guest_end
 .hidden ws_guest_end

@@ -5,6 +5,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "backends/kvm/kick_block.h"
+#include "backends/kvm/kvm_knobs.h"
 
 namespace worldswitch {
 namespace {
@@ -53,6 +54,8 @@ std::vector<Knob> CommonKnobs(const KvmSystem& system) {
 
 KnobSet AllKnobs(const KvmSystem& system, std::vector<Knob> extra) {
   std::vector<Knob> knobs = CommonKnobs(system);
+  for (Knob& knob : IrqchipKnobs(system)) knobs.push_back(std::move(knob));
+  for (Knob& knob : ExitKnobs(system)) knobs.push_back(std::move(knob));
   for (Knob& knob : extra) knobs.push_back(std::move(knob));
   return KnobSet(std::move(knobs));
 }
@@ -125,6 +128,9 @@ absl::Status KvmBackend::ApplyKnobs(const KnobSettings& settings,
   options->registers = knobs_.ValueOf(kRegisters, settings) == "sync"
                            ? RegisterTransport::kSyncArea
                            : RegisterTransport::kIoctl;
+  absl::Status status = ApplyIrqchipKnobs(knobs_, settings, options);
+  if (status.ok()) status = ApplyExitKnobs(knobs_, settings, options);
+  if (!status.ok()) return status;
   const std::string ring = knobs_.ValueOf(kDirtyRing, settings);
   if (!absl::SimpleAtoi(ring, &options->dirty_ring) ||
       (options->dirty_ring & (options->dirty_ring - 1)) != 0) {

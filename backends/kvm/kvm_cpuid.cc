@@ -37,14 +37,17 @@ absl::StatusOr<std::vector<kvm_cpuid_entry2>> SupportedCpuid(int kvm_fd) {
 }
 
 std::vector<kvm_cpuid_entry2> CpuidForVcpu(
-    std::vector<kvm_cpuid_entry2> supported, std::uint32_t apic_id) {
-  constexpr std::uint32_t kInitialApicIdShift = 24;  // leaf 1, EBX 31:24
+    std::vector<kvm_cpuid_entry2> supported, std::uint32_t apic_id,
+    bool deadline_timer) {
+  constexpr std::uint32_t kInitialApicIdShift = 24;   // leaf 1, EBX 31:24
+  constexpr std::uint32_t kDeadlineTimer = 1u << 24;  // leaf 1, ECX
   constexpr std::uint32_t kBelowInitialApicId = (1u << kInitialApicIdShift) - 1;
   for (kvm_cpuid_entry2& entry : supported) {
     switch (entry.function) {
       case 1:
         entry.ebx = (entry.ebx & kBelowInitialApicId) |
                     (apic_id << kInitialApicIdShift);
+        if (deadline_timer) entry.ecx |= kDeadlineTimer;
         break;
       case 0xB:
       case 0x1F:

@@ -16,9 +16,12 @@ absl::StatusOr<std::vector<kvm_cpuid_entry2>> SupportedCpuid(int kvm_fd);
 
 // `supported` with the APIC id of one vCPU wherever CPUID tells one: leaf 1,
 // leaves 0xB and 0x1F, and AMD's 0x8000001E. Without this every vCPU would
-// carry the id of the host CPU that answered.
+// carry the id of the host CPU that answered. deadline_timer: leaf 1 offers the
+// TSC deadline, which the engine leaves out of its list since it depends on an
+// in-kernel local APIC.
 std::vector<kvm_cpuid_entry2> CpuidForVcpu(
-    std::vector<kvm_cpuid_entry2> supported, std::uint32_t apic_id);
+    std::vector<kvm_cpuid_entry2> supported, std::uint32_t apic_id,
+    bool deadline_timer = false);
 
 }  // namespace worldswitch
 

@@ -2,6 +2,8 @@
 
 #include "backends/kvm/kvm_dirty_log.h"
 #include "backends/kvm/kvm_guest_clock.h"
+#include "backends/kvm/kvm_io_events.h"
+#include "backends/kvm/kvm_irqchip.h"
 #include "backends/kvm/kvm_memory_slots.h"
 #include "backends/kvm/kvm_state.h"
 #include "backends/kvm/kvm_vm.h"
@@ -21,6 +23,8 @@ void* MadeOnce(std::unique_ptr<Made>& made, KvmVm& vm) {
 KvmFeatures::KvmFeatures(KvmVm& vm) : vm_(vm) {}
 KvmFeatures::~KvmFeatures() = default;
 
+// Each interface is handed out as a pointer to its own type: FeatureOf casts it
+// back to that.
 void* KvmFeatures::Get(FeatureId id) {
   switch (id) {
     case FeatureId::kDirtyLog:
@@ -31,6 +35,14 @@ void* KvmFeatures::Get(FeatureId id) {
       return MadeOnce<MemorySlots>(memory_slots_, vm_);
     case FeatureId::kVcpuState:
       return MadeOnce<VcpuStateAccess>(state_, vm_);
+    case FeatureId::kIrqchip:
+      return static_cast<Irqchip*>(vm_.irqchip());
+    case FeatureId::kIoEvents:
+      if (vm_.system().Capability(KVM_CAP_IOEVENTFD) <= 0 &&
+          vm_.system().Capability(KVM_CAP_COALESCED_MMIO) <= 0) {
+        return nullptr;
+      }
+      return MadeOnce<IoEvents>(io_events_, vm_);
     default:
       return nullptr;
   }

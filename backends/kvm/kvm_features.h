@@ -14,6 +14,7 @@ class KvmDirtyLog;
 class KvmGuestClock;
 class KvmMemorySlots;
 class KvmState;
+class KvmIoEvents;
 class KvmVm;
 
 class KvmFeatures {
@@ -33,6 +34,7 @@ class KvmFeatures {
   std::unique_ptr<KvmGuestClock> guest_clock_;
   std::unique_ptr<KvmMemorySlots> memory_slots_;
   std::unique_ptr<KvmState> state_;
+  std::unique_ptr<KvmIoEvents> io_events_;
 };
 
 }  // namespace worldswitch

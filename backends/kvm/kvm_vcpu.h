@@ -56,6 +56,8 @@ class KvmVcpu final : public VcpuOps {
     std::size_t page_bytes = 0;  // KVM_GET_VCPU_MMAP_SIZE
     RegisterTransport registers = RegisterTransport::kIoctl;
     int kick_signal = 0;  // prepared by KickBlock::PrepareSignal
+    // The kernel has the local APIC: injecting interrupts is its business.
+    bool kernel_irqchip = false;
   };
   static absl::StatusOr<std::unique_ptr<KvmVcpu>> Create(
       int vm_fd, std::uint32_t id, const Options& options);
@@ -196,6 +198,7 @@ class KvmVcpu final : public VcpuOps {
   FileDescriptor fd_;
   std::uint8_t attention_ = kFlagsStale | kCompleted;
   const RegisterTransport transport_;
+  const bool kernel_irqchip_;
   bool event_accepted_ = false;  // and not yet seen to be delivered
   EventKind accepted_kind_ = EventKind::kIrq;
   RegisterFile file_ = {};

@@ -48,6 +48,7 @@ bool KvmVcpu::EventOnItsWay() {
 }
 
 bool KvmVcpu::interrupt_allowed() {
+  if (kernel_irqchip_) return false;  // inject_irq would not be accepted
   if (EventOnItsWay()) return false;
   if (PageTellsInterruptFlag()) {
     return page_->ready_for_interrupt_injection != 0 && page_->if_flag != 0;
@@ -75,6 +76,7 @@ InjectResult KvmVcpu::Accept(EventKind kind) {
 
 InjectResult KvmVcpu::inject_irq(std::uint8_t vector) {
   if (vector < kFirstIrqVector) return InjectResult::kInvalid;
+  if (kernel_irqchip_) return InjectResult::kUnsupported;
   if (EventOnItsWay()) return InjectResult::kBusy;
   // Some engines deliver an interrupt whatever RFLAGS.IF says.
   if (!interrupt_allowed()) return InjectResult::kBlocked;

@@ -92,6 +92,8 @@ absl::Status KvmVm::EnableDirtyRing(std::uint32_t entries) {
 absl::Status KvmVm::AddVcpus(const KvmVmOptions& options) {
   const std::uint32_t count = options.needs.vcpus;
   const bool counts = system_->Capability(KVM_CAP_BINARY_STATS_FD) > 0;
+  const bool deadline = irqchip_ != nullptr &&
+                        system_->Capability(KVM_CAP_TSC_DEADLINE_TIMER) > 0;
   vcpus_.reserve(count);
   shared_time_stamp_ = true;
   for (std::uint32_t id = 0; id < count; ++id) {
@@ -99,12 +101,13 @@ absl::Status KvmVm::AddVcpus(const KvmVmOptions& options) {
         KvmVcpu::Create(fd(), id,
                         {.page_bytes = system_->page_bytes(),
                          .registers = options.registers,
-                         .kick_signal = options.kick_signal});
+                         .kick_signal = options.kick_signal,
+                         .kernel_irqchip = irqchip_ != nullptr});
     if (!vcpu.ok()) return vcpu.status();
     vcpus_.push_back(*std::move(vcpu));
     KvmVcpu& made = *vcpus_.back();
     absl::Status status =
-        made.SetCpuid(CpuidForVcpu(system_->supported_cpuid(), id));
+        made.SetCpuid(CpuidForVcpu(system_->supported_cpuid(), id, deadline));
     if (!status.ok()) return status;
     shared_time_stamp_ = made.SetTscOffset(0) && shared_time_stamp_;
     if (counts) {
@@ -127,6 +130,7 @@ bool KvmVm::has(Capability capability) const {
   switch (capability) {
     case Capability::kIrqInjection:
     case Capability::kIrqWindow:
+      return irqchip_ == nullptr;
     case Capability::kExceptionInjection:  // KVM_CAP_VCPU_EVENTS is required
     case Capability::kConcurrentVcpus:
       return true;
@@ -186,6 +190,25 @@ absl::Status KvmVm::RemoveMemorySlot(std::uint32_t slot) {
 int KvmVm::CheckExtension(std::uint32_t capability) const {
   return std::max(0, ioctl(fd(), KVM_CHECK_EXTENSION,
                            static_cast<unsigned long>(capability)));
+}
+
+absl::Status KvmVm::CreateIrqchip(IrqchipKind kind, bool with_pit) {
+  if (kind == IrqchipKind::kSplit) {
+    constexpr std::uint64_t kIoapicPins = 24;  // of the caller's IOAPIC
+    absl::Status status = EnableCapability(
+        KVM_CAP_SPLIT_IRQCHIP, "KVM_CAP_SPLIT_IRQCHIP", {kIoapicPins});
+    if (!status.ok()) return status;
+  } else if (ioctl(fd(), KVM_CREATE_IRQCHIP, nullptr) != 0) {
+    return KvmStatus(errno, "KVM_CREATE_IRQCHIP");
+  }
+  if (with_pit) {
+    kvm_pit_config config = {};
+    if (ioctl(fd(), KVM_CREATE_PIT2, &config) != 0) {
+      return KvmStatus(errno, "KVM_CREATE_PIT2");
+    }
+  }
+  irqchip_ = std::make_unique<KvmIrqchip>(*this, kind, with_pit);
+  return absl::OkStatus();
 }
 
 // NOLINTNEXTLINE(readability-make-member-function-const): changes the VM

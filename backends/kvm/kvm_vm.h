@@ -1,9 +1,10 @@
 // One VM of KVM: memory at guest-physical 0, and vCPUs with ids from 0.
 //
-// No interrupt controller in the kernel: HLT exits, and interrupts go in by
-// KvmVcpu::inject_irq. A caller that knows it has a KvmVm gets the final vCPU
-// type from kvm_vcpu(), and with it a loop of direct calls. The vendor backends
-// stand on this class and hook in through KvmVmOptions.
+// Without CreateIrqchip there is no interrupt controller in the kernel: HLT
+// exits, and interrupts go in by KvmVcpu::inject_irq. A caller that knows it
+// has a KvmVm gets the final vCPU type from kvm_vcpu(), and with it a loop of
+// direct calls. The vendor backends stand on this class and hook in through
+// KvmVmOptions.
 
 #ifndef WORLDSWITCH_BACKENDS_KVM_KVM_VM_H_
 #define WORLDSWITCH_BACKENDS_KVM_KVM_VM_H_
@@ -18,6 +19,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "backends/kvm/kvm_features.h"
+#include "backends/kvm/kvm_irqchip.h"
 #include "backends/kvm/kvm_stats.h"
 #include "backends/kvm/kvm_system.h"
 #include "backends/kvm/kvm_vcpu.h"
@@ -80,6 +82,12 @@ class KvmVm final : public Vm {
   absl::Status EnableCapability(std::uint32_t capability,
                                 absl::string_view name,
                                 const std::array<std::uint64_t, 4>& arguments);
+  // Interrupt controllers in the kernel, once, before the vCPUs: for a step of
+  // before_vcpus. with_pit: kFull only. From then on HLT waits in the kernel
+  // for an interrupt, and inject_irq is not supported.
+  absl::Status CreateIrqchip(IrqchipKind kind, bool with_pit);
+  // Null without one.
+  KvmIrqchip* irqchip() { return irqchip_.get(); }
   // Everything the engine counts for one vCPU; empty where it counts nothing.
   std::vector<KvmStats::Value> AllCounters(std::uint32_t vcpu_index) const;
 
@@ -98,6 +106,7 @@ class KvmVm final : public Vm {
   std::vector<KvmStats> stats_;  // one per vCPU, or none
   bool shared_time_stamp_ = false;
   std::uint32_t dirty_ring_entries_ = 0;
+  std::unique_ptr<KvmIrqchip> irqchip_;
   KvmFeatures features_{*this};
 };
 

@@ -53,7 +53,30 @@ TEST(CatalogueTest, NamesAreUniqueAndGrouped) {
                              "user/registers_ioctl",
                              "user/registers_sync",
                              "irq/inject",
-                             "irq/nmi"}) {
+                             "irq/nmi",
+                             "kernel/pio_in",
+                             "kernel/pio_out",
+                             "kernel/lapic_mmio",
+                             "kernel/ioapic_mmio",
+                             "kernel/ioeventfd_pio",
+                             "kernel/ioeventfd_mmio",
+                             "kernel/ioeventfd_mmio_fast",
+                             "kernel/coalesced_pio",
+                             "kernel/coalesced_mmio",
+                             "fast/tscdeadline_write",
+                             "fast/x2apic_icr",
+                             "fast/hlt_pending",
+                             "fast/preemption_timer",
+                             "irq/inject_msi",
+                             "irq/irqfd",
+                             "irq/irqfd_to_handler",
+                             "irq/self_ipi",
+                             "irq/ipi",
+                             "irq/ipi_halted",
+                             "irq/hlt_wake_polled",
+                             "irq/hlt_wake",
+                             "irq/eoi",
+                             "irq/timer_deadline"}) {
     EXPECT_EQ(names.count(wanted), 1u) << wanted;
   }
 }
@@ -69,6 +92,12 @@ TEST(CatalogueTest, EveryScenarioSaysWhatItDoesAndHowItIsProven) {
               scenario.kind == ScenarioKind::kHostCall)
         << scenario.name;
     EXPECT_LE(scenario.max_block, WS_MAX_BLOCK) << scenario.name;
+    EXPECT_EQ(scenario.peer_payload != Payload::k_empty,
+              scenario.kind == ScenarioKind::kPeerVcpu)
+        << scenario.name;
+    EXPECT_EQ(scenario.peer_raise != nullptr,
+              scenario.kind == ScenarioKind::kPeerIrq)
+        << scenario.name;
   }
 }
 

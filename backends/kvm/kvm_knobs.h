@@ -1,0 +1,31 @@
+// Knobs that hold for every engine and are applied to a VM before its vCPUs:
+// the interrupt controller, and the exits that are turned off.
+//
+// A group of knobs a pair of functions: one lists them, one turns settings that
+// were checked against the list into steps of KvmVmOptions.
+
+#ifndef WORLDSWITCH_BACKENDS_KVM_KVM_KNOBS_H_
+#define WORLDSWITCH_BACKENDS_KVM_KVM_KNOBS_H_
+
+#include <vector>
+
+#include "backends/kvm/kvm_system.h"
+#include "backends/kvm/kvm_vm.h"
+#include "core/host/knob.h"
+
+namespace worldswitch {
+
+// irqchip, pit.
+std::vector<Knob> IrqchipKnobs(const KvmSystem& system);
+absl::Status ApplyIrqchipKnobs(const KnobSet& knobs,
+                               const KnobSettings& settings,
+                               KvmVmOptions* options);
+
+// disable_exits, halt_poll_ns.
+std::vector<Knob> ExitKnobs(const KvmSystem& system);
+absl::Status ApplyExitKnobs(const KnobSet& knobs, const KnobSettings& settings,
+                            KvmVmOptions* options);
+
+}  // namespace worldswitch
+
+#endif  // WORLDSWITCH_BACKENDS_KVM_KVM_KNOBS_H_
