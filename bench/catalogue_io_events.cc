@@ -24,7 +24,7 @@ constexpr const char* kCollected =
     "the ring gets an entry an iteration, and run never returns";
 
 bool AddEvent(VmOps& vm, const IoEvent& event) {
-  IoEvents* const events = FeatureOf<IoEvents>(vm);
+  auto* const events = FeatureOf<IoEvents>(vm);
   IoEventToken token = 0;
   return events != nullptr && events->AddEvent(event, &token) == Result::kOk;
 }
@@ -47,12 +47,12 @@ std::uint64_t Signals(VmOps& vm) {
 }
 
 bool CollectPort(VmOps& vm) {
-  IoEvents* const events = FeatureOf<IoEvents>(vm);
+  auto* const events = FeatureOf<IoEvents>(vm);
   return events != nullptr &&
          events->AddCoalesced(IoSpace::kPort, WS_PORT_TEST, 1) == Result::kOk;
 }
 bool CollectMemory(VmOps& vm) {
-  IoEvents* const events = FeatureOf<IoEvents>(vm);
+  auto* const events = FeatureOf<IoEvents>(vm);
   return events != nullptr &&
          events->AddCoalesced(IoSpace::kMemory, WS_MMIO_HOLE, kStoreBytes) ==
              Result::kOk;

@@ -33,7 +33,7 @@ class VcpuPeer final : public ScenarioPeer {
   VcpuPeer(Vm& vm, const Scenario& scenario, GuestMode mode,
            const std::atomic<bool>& stop)
       : vm_(vm) {
-    Irqchip* const irqchip = FeatureOf<Irqchip>(vm);
+    auto* const irqchip = FeatureOf<Irqchip>(vm);
     if (irqchip == nullptr ||
         irqchip->SetMpState(1, MpState::kRunnable) != Result::kOk) {
       why_ = "the engine does not let vCPU 1 start";

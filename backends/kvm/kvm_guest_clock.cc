@@ -3,9 +3,11 @@
 #include <sys/ioctl.h>
 #include <x86intrin.h>
 
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <iterator>
 #include <vector>
 
 #include "backends/kvm/kvm_header.h"
@@ -34,6 +36,7 @@ bool Within(double value, double low, double high) {
   return low <= value && value <= high;
 }
 
+// NOLINTNEXTLINE(readability-non-const-parameter): KVM writes there
 kvm_device_attr OffsetAttribute(std::uint64_t* offset) {
   kvm_device_attr attribute = {};
   attribute.group = KVM_VCPU_TSC_CTRL;
@@ -118,11 +121,10 @@ bool KvmGuestClock::Read(std::uint32_t vcpu, Reading* reading) {
   auto* const state = FeatureOf<VcpuStateAccess>(vm_);
   std::byte* const code = vm_.memory().At(kReaderGpa, sizeof(kReader));
   if (vcpu >= vm_.vcpu_count() || code == nullptr) return Fail(EINVAL);
-  std::vector<std::vector<std::byte>> parts;
-  for (const StatePart part : kBorrowed) {
-    std::vector<std::byte>& bytes =
-        parts.emplace_back(state->part_size(vcpu, part));
-    if (state->get_part(vcpu, part, bytes.data(), bytes.size()) !=
+  std::array<std::vector<std::byte>, std::size(kBorrowed)> parts;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    parts[i].resize(state->part_size(vcpu, kBorrowed[i]));
+    if (state->get_part(vcpu, kBorrowed[i], parts[i].data(), parts[i].size()) !=
         Result::kOk) {
       return Fail(state->last_error());
     }

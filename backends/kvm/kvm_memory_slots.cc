@@ -50,7 +50,7 @@ Result KvmMemorySlots::Tell(const MemorySlot& slot) {
 
 Result KvmMemorySlots::add(const MemorySlot& slot) {
   if (!offers(slot.flags)) return Result::kUnsupported;
-  if (slots_.count(slot.slot) != 0) return Fail(EEXIST);
+  if (slots_.contains(slot.slot)) return Fail(EEXIST);
   if (slot.bytes == 0 || slot.slot >= slot_limit()) return Fail(EINVAL);
   const Result result = Tell(slot);
   if (result == Result::kOk) slots_[slot.slot] = slot;

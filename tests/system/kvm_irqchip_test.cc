@@ -51,6 +51,17 @@ WS_GUEST(HaltThenOut,
          "hlt\n"
          "out %al, $0xe1\n");
 
+// In SMM, entered at SMBASE + 0x8000 in real-address mode.
+WS_GUEST(SmmHandler,
+         "out %al, $0xe2\n"
+         "rsm\n");
+constexpr std::uint64_t kSmmCode = 0x38000;
+constexpr std::uint16_t kSmmPort = 0xe2;
+
+WS_GUEST(OutForEver,
+         "1: out %al, $0xe1\n"
+         "jmp 1b\n");
+
 class KvmIrqchipTest : public KvmTest {
  protected:
   // Makes a VM whose vCPUs' local APICs are on, in x2APIC mode.
@@ -175,6 +186,60 @@ TEST_F(KvmIrqchipTest, EndOfInterruptResamples) {
   }
   ASSERT_EQ(chip_->RemoveIrqfd(token), Result::kOk);
   EXPECT_EQ(chip_->resamples(token), 3u) << "the count outlives the irqfd";
+}
+
+// With a split irqchip the IOAPIC is the caller's: the end of an interrupt of a
+// level-triggered pin has to reach it.
+TEST_F(KvmIrqchipTest, EndOfALevelInterruptExitsToTheCallersIoapic) {
+  MakeWith({{"irqchip", "split"}});
+  if (IsSkipped()) return;
+  constexpr std::uint32_t kLevelAsserted = 3u << 14;
+  MsiMessage level = FixedMsi(0, kVector);
+  level.data |= kLevelAsserted;
+  const IrqRoute route = {
+      .gsi = kPin, .target = IrqTarget::kMsi, .pin = 0, .msi = level};
+  ASSERT_EQ(chip_->SetRouting(&route, 1), Result::kOk) << chip_->last_error();
+  Start(AwaitInterruptsCode());
+  bool delivered = false;
+  ASSERT_EQ(chip_->SignalMsi(level, &delivered), Result::kOk);
+  EXPECT_TRUE(delivered);
+  // An engine that emulates ring 0 reports the end at its next entry, after the
+  // OUT that follows.
+  int ends = 0;
+  int outs = 0;
+  Watchdog watchdog(vcpu().kick_handle());
+  for (int i = 0; i < 2; ++i) {
+    const Exit exit = vcpu().run();
+    if (exit.reason == ExitReason::kIoapicEoi) {
+      EXPECT_EQ(exit.ioapic_eoi.vector, kVector);
+      ++ends;
+    } else {
+      ASSERT_EQ(exit.reason, ExitReason::kIo) << ExitReasonName(exit.reason);
+      EXPECT_EQ(exit.io.port, kDonePort);
+      ++outs;
+    }
+  }
+  EXPECT_EQ(ends, 1);
+  EXPECT_EQ(outs, 1);
+}
+
+TEST_F(KvmIrqchipTest, SmiEntersSmmAndRsmLeavesIt) {
+  MakeWith({{"irqchip", "split"}});
+  if (IsSkipped()) return;
+  Load(kSmmCode, SmmHandlerCode());
+  Start(OutForEverCode());
+  ExpectDone();
+  const Result sent = chip_->SendSmi(0);
+  if (sent == Result::kUnsupported) {
+    GTEST_SKIP() << "the engine lacks KVM_CAP_X86_SMM";
+  }
+  ASSERT_EQ(sent, Result::kOk) << chip_->last_error();
+  Watchdog watchdog(vcpu().kick_handle());
+  const Exit exit = vcpu().run();
+  ASSERT_EQ(exit.reason, ExitReason::kIo) << ExitReasonName(exit.reason);
+  EXPECT_EQ(exit.io.port, kSmmPort);
+  ExpectDone();
+  ExpectDone();
 }
 
 TEST_F(KvmIrqchipTest, StateGoesInAndComesOut) {

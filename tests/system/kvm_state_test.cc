@@ -33,7 +33,7 @@ constexpr std::uint32_t kMsrStar = 0xC0000081;
 using Bytes = std::vector<std::byte>;
 
 VcpuStateAccess& StateOf(KvmVm& vm) {
-  VcpuStateAccess* const state = FeatureOf<VcpuStateAccess>(vm);
+  auto* const state = FeatureOf<VcpuStateAccess>(vm);
   EXPECT_NE(state, nullptr);
   return *state;
 }
@@ -89,6 +89,7 @@ class KvmStateTest : public KvmTest {
     old_ = std::move(vm_);
     MakeVm("", old_->vcpu_count());
     ASSERT_FALSE(HasFatalFailure());
+    ASSERT_NE(vm_, nullptr);
     VcpuStateAccess& other = StateOf(*vm_);
     ASSERT_EQ(other.restore(saved.data(), saved.size()), Result::kOk)
         << "errno " << other.last_error();
@@ -252,7 +253,7 @@ class KvmStateIrqchipTest : public KvmStateTest {
     KvmVmOptions options;
     options.needs = {.memory_bytes = kMemoryBytes, .vcpus = 1};
     options.kick_signal = KickBlock::DefaultSignal();
-    options.before_vcpus.push_back([](KvmVm& vm) {
+    options.before_vcpus.emplace_back([](KvmVm& vm) {
       return ioctl(vm.fd(), KVM_CREATE_IRQCHIP, 0) == 0
                  ? absl::OkStatus()
                  : absl::UnavailableError("KVM_CREATE_IRQCHIP");
