@@ -3,11 +3,10 @@
 #include <sys/ioctl.h>
 #include <x86intrin.h>
 
-#include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstring>
-#include <iterator>
 #include <vector>
 
 #include "backends/kvm/kvm_header.h"
@@ -27,10 +26,11 @@ constexpr std::uint64_t kReaderGpa = 0;
 // How long ticks are counted for a rate: an entry takes some 30 us.
 constexpr auto kRateSpan = std::chrono::milliseconds(10);
 
-// The parts that running the reader changes.
-constexpr StatePart kBorrowed[] = {StatePart::kGeneralRegisters,
-                                   StatePart::kSpecialRegisters,
-                                   StatePart::kEvents};
+// A part that running the reader changes, as it was.
+struct Borrowed {
+  StatePart part;
+  std::vector<std::byte> bytes;
+};
 
 bool Within(double value, double low, double high) {
   return low <= value && value <= high;
@@ -121,10 +121,12 @@ bool KvmGuestClock::Read(std::uint32_t vcpu, Reading* reading) {
   auto* const state = FeatureOf<VcpuStateAccess>(vm_);
   std::byte* const code = vm_.memory().At(kReaderGpa, sizeof(kReader));
   if (vcpu >= vm_.vcpu_count() || code == nullptr) return Fail(EINVAL);
-  std::array<std::vector<std::byte>, std::size(kBorrowed)> parts;
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    parts[i].resize(state->part_size(vcpu, kBorrowed[i]));
-    if (state->get_part(vcpu, kBorrowed[i], parts[i].data(), parts[i].size()) !=
+  Borrowed borrowed[] = {{StatePart::kGeneralRegisters, {}},
+                         {StatePart::kSpecialRegisters, {}},
+                         {StatePart::kEvents, {}}};
+  for (auto& [part, bytes] : borrowed) {
+    bytes.resize(state->part_size(vcpu, part));
+    if (state->get_part(vcpu, part, bytes.data(), bytes.size()) !=
         Result::kOk) {
       return Fail(state->last_error());
     }
@@ -147,8 +149,8 @@ bool KvmGuestClock::Read(std::uint32_t vcpu, Reading* reading) {
   reading->guest = general.rdx << 32 | (general.rax & 0xFFFFFFFF);
 
   std::memcpy(code, kept, sizeof(kept));
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    if (state->set_part(vcpu, kBorrowed[i], parts[i].data(), parts[i].size()) !=
+  for (const auto& [part, bytes] : borrowed) {
+    if (state->set_part(vcpu, part, bytes.data(), bytes.size()) !=
         Result::kOk) {
       good = Fail(state->last_error());
     }

@@ -86,7 +86,7 @@ class KvmStateTest : public KvmTest {
     Bytes saved(state.saved_size());
     ASSERT_EQ(state.save(saved.data(), saved.size()), Result::kOk)
         << "errno " << state.last_error();
-    old_ = std::move(vm_);
+    old_.swap(vm_);
     MakeVm("", old_->vcpu_count());
     ASSERT_FALSE(HasFatalFailure());
     ASSERT_NE(vm_, nullptr);
