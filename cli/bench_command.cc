@@ -21,6 +21,7 @@
 #include "cli/progress.h"
 #include "cli/signals.h"
 #include "cli/table.h"
+#include "core/host/host_settings.h"
 
 namespace worldswitch {
 namespace {
@@ -102,6 +103,10 @@ int RunBench(const BenchArguments& arguments) {
   absl::Status knobs = backend->knobs().Check(options.knobs);
   if (!knobs.ok()) return Fail(knobs, kExitUsage);
 
+  absl::StatusOr<HostSettings> host_settings =
+      HostSettings::Apply(HostSettingsAmong(backend->knobs(), options.knobs));
+  if (!host_settings.ok()) return Fail(host_settings.status(), kExitUsage);
+
   Watchdog watchdog(kPatience);
   const SignalScope signals(watchdog);
   const Fingerprint fingerprint = ReadFingerprint();
@@ -148,6 +153,8 @@ int RunBench(const BenchArguments& arguments) {
     absl::Status written = raw->Commit(RawCsv(*result));
     if (!written.ok()) code = Fail(written, kExitFailed);
   }
+  absl::Status restored = host_settings->Restore();
+  if (!restored.ok()) code = Fail(restored, kExitFailed);
   const int signal = SignalScope::received();
   return signal != 0 ? kExitSignalBase + signal : code;
 }
@@ -179,9 +186,10 @@ void AddBenchCommand(CLI::App& app, const ChooseCommand& choose) {
       ->type_name("real|ring0|ring3")
       ->check(CLI::IsMember({"real", "ring0", "ring3"}));
   bench
-      ->add_option("--knob", arguments->knobs,
-                   "set a knob of the VM, such as registers=ioctl; may be "
-                   "given again")
+      ->add_option(
+          "--knob", arguments->knobs,
+          "set a knob, such as registers=ioctl ('worldswitch knobs' lists "
+          "them); may be given again")
       ->type_name("k=v")
       ->allow_extra_args(false);
   bench

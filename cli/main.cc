@@ -21,6 +21,7 @@ constexpr char kFooter[] =
     "  worldswitch bench                     every kind of exit, on this host\n"
     "  worldswitch bench --scenario 'user/*' --mode ring3 --json out.json\n"
     "  worldswitch list                      what each scenario does\n"
+    "  worldswitch knobs                     what can be tuned, and how\n"
     "  worldswitch probe                     what this host can do, and what "
     "distorts figures\n"
     "\n"
@@ -39,12 +40,13 @@ int Main(int argc, char** argv) {
   worldswitch::AddBenchCommand(app, choose);
   worldswitch::AddProbeCommand(app, choose);
   worldswitch::AddListCommand(app, choose);
+  worldswitch::AddKnobsCommand(app, choose);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (app.get_subcommands().empty() && !app.remaining().empty()) {
       std::cerr << "worldswitch: no command '" << app.remaining().front()
-                << "'; there are bench, list and probe (--help)\n";
+                << "'; there are bench, knobs, list and probe (--help)\n";
       return worldswitch::kExitUsage;
     }
     const int code = app.exit(error);

@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "bench/summary.h"
 #include "cli/backends.h"
+#include "cli/wrap.h"
 #include "core/host/distortions.h"
 
 namespace worldswitch {
@@ -29,23 +30,6 @@ constexpr char kGreen[] = "\033[32m";
 constexpr char kYellow[] = "\033[33m";
 constexpr char kRed[] = "\033[31m";
 constexpr char kPlain[] = "\033[0m";
-
-// Text broken at spaces into lines of at most `width`, all but the first
-// indented.
-std::string Wrap(const std::string& text, std::size_t indent) {
-  const std::string margin(indent, ' ');
-  std::string result;
-  std::string line;
-  for (const absl::string_view word : absl::StrSplit(text, ' ')) {
-    if (!line.empty() && line.size() + 1 + word.size() > kTableColumns) {
-      absl::StrAppend(&result, line, "\n");
-      line = absl::StrCat(margin, word);
-    } else {
-      absl::StrAppend(&line, line.empty() ? "" : " ", word);
-    }
-  }
-  return absl::StrCat(result, line, "\n");
-}
 
 std::string Number(const std::optional<double>& value) {
   if (!value.has_value()) return kAbsent;

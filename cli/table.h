@@ -11,8 +11,6 @@
 
 namespace worldswitch {
 
-inline constexpr int kTableColumns = 100;
-
 struct TableContext {
   std::string version;
   std::string backend;

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "backends/kvm/kick_block.h"
 #include "backends/kvm/kvm_knobs.h"
+#include "backends/kvm/module_knobs.h"
 
 namespace worldswitch {
 namespace {
@@ -57,6 +58,11 @@ KnobSet AllKnobs(const KvmSystem& system, std::vector<Knob> extra) {
   for (Knob& knob : IrqchipKnobs(system)) knobs.push_back(std::move(knob));
   for (Knob& knob : ExitKnobs(system)) knobs.push_back(std::move(knob));
   for (Knob& knob : extra) knobs.push_back(std::move(knob));
+  for (const char* module : {"kvm", KvmEngineName(system.engine())}) {
+    for (Knob& knob : ModuleKnobs(system.sysfs(), module)) {
+      knobs.push_back(std::move(knob));
+    }
+  }
   return KnobSet(std::move(knobs));
 }
 

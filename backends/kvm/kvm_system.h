@@ -34,6 +34,7 @@ class KvmSystem {
   int fd() const { return fd_.get(); }
   const std::string& device() const { return device_; }
   KvmEngine engine() const { return engine_; }
+  const std::string& sysfs() const { return sysfs_; }
   // Bytes of a vCPU's shared page (KVM_GET_VCPU_MMAP_SIZE).
   std::size_t page_bytes() const { return page_bytes_; }
   const std::vector<kvm_cpuid_entry2>& supported_cpuid() const {

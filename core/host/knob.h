@@ -32,6 +32,7 @@ struct Knob {
   std::string default_value;         // what holds if nobody sets it
   std::string current_value;         // host scope: read now; else the default
   std::string applied_by;            // "KVM_CAP_SYNC_REGS", "module parameter"
+  std::string file;                  // kHost: the file that holds it
   // Empty: settable here. Otherwise why not.
   std::string not_settable;
 };

@@ -106,6 +106,42 @@ class CommandOnKvmTest : public CommandTest {
   }
 };
 
+TEST_F(CommandOnKvmTest, KnobsSayWhatCanBeTunedAndHow) {
+  const Outcome text = Run({"knobs"});
+  ASSERT_EQ(text.code, 0) << text.err;
+  EXPECT_THAT(text.out, HasSubstr("registers"));
+  std::istringstream lines(text.out);
+  for (std::string line; std::getline(lines, line);) {
+    EXPECT_LE(line.size(), kColumns) << line;
+  }
+  const Outcome as_json = Run({"knobs", "--json", "--backend", "kvm"});
+  ASSERT_EQ(as_json.code, 0) << as_json.err;
+  const nlohmann::json json = nlohmann::json::parse(as_json.out);
+  ASSERT_GT(json["knobs"].size(), 5u);
+  for (const nlohmann::json& knob : json["knobs"]) {
+    EXPECT_NE(knob["name"], "");
+    EXPECT_NE(knob["meaning"], "") << knob;
+    EXPECT_NE(knob["applied_by"], "") << knob;
+    EXPECT_EQ(knob["settable"].get<bool>(), knob["not_settable"] == "") << knob;
+  }
+}
+
+TEST_F(CommandOnKvmTest, AKnobThatIsFixedIsRefusedWithTheWayToSetIt) {
+  const nlohmann::json json =
+      nlohmann::json::parse(Run({"knobs", "--json"}).out);
+  for (const nlohmann::json& knob : json["knobs"]) {
+    if (knob["settable"]) continue;
+    const Outcome outcome =
+        Run({"bench", "--scenario", "user/pio_out", "--knob",
+             knob["name"].get<std::string>() + "=1"});
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_THAT(outcome.err,
+                HasSubstr(knob["not_settable"].get<std::string>()));
+    return;
+  }
+  GTEST_SKIP() << "every knob can be set here";
+}
+
 TEST_F(CommandOnKvmTest, BenchProvesAnExitAndWritesIt) {
   const Outcome outcome = Run({"bench", "--scenario", "user/pio_out", "--mode",
                                "real", "--samples", "200", "--repetitions", "2",
