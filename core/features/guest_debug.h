@@ -44,7 +44,7 @@ struct DebugRequest {
   bool block_interrupts = false;
   // The first hardware_count of them, in DR0 and up. The guest's own are out of
   // force meanwhile. DebugExit::dr6 tells in bits 0 to 3 which were met.
-  HardwareBreakpoint hardware[kHardwareBreakpoints] = {};
+  HardwareBreakpoint hardware[kHardwareBreakpoints] = {{}, {}, {}, {}};
   std::uint32_t hardware_count = 0;
 };
 
