@@ -34,7 +34,8 @@ struct HardwareBreakpoint {
 inline constexpr std::uint32_t kHardwareBreakpoints = 4;  // DR0 to DR3
 
 struct DebugRequest {
-  // An exit behind every instruction, DebugExit::dr6 with BS (bit 14).
+  // An exit behind every instruction, DebugExit::dr6 with BS (bit 14). One that
+  // exits for itself (OUT, MMIO) may go without, as the engine likes.
   bool single_step = false;
   // INT3 (0xCC) exits, with DebugExit::exception 3 and pc at the INT3, instead
   // of raising the guest's #BP.
