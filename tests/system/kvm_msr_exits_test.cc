@@ -132,6 +132,20 @@ TEST_F(KvmMsrExitsTest, WrittenValueIsTold) {
   ExpectOut(kValuePort, 1);
 }
 
+// A value with reserved bits for an MSR that the engine knows.
+TEST_F(KvmMsrExitsTest, InvalidValueIsACauseOfItsOwn) {
+  constexpr std::uint32_t kEfer = 0xc0000080;
+  ASSERT_EQ(msrs_->exit_on(kMsrUnknown), Result::kOk);
+  StartWith(WriteMsrCode(), kEfer);
+  ExpectOut(kFaultPort, 0);
+  ASSERT_EQ(msrs_->exit_on(kMsrInvalid), Result::kOk) << msrs_->last_error();
+  StartWith(WriteMsrCode(), kEfer);
+  const Exit exit = Run();
+  ExpectMsr(exit, ExitReason::kWrmsr, kEfer, kMsrInvalid);
+  *exit.msr.inject_gp = 0;
+  ExpectOut(kValuePort, 1);
+}
+
 // Filters: each of these on a vCPU that ran before the filter changed.
 TEST_F(KvmMsrExitsTest, FilterRulesOverReadsAndWritesApart) {
   ASSERT_EQ(msrs_->exit_on(kMsrFiltered), Result::kOk);
