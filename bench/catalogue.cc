@@ -10,8 +10,9 @@ namespace {
 
 using ListFunction = ScenarioList (*)();
 constexpr ListFunction kLists[] = {
-    ControlScenarios, KernelScenarios, KernelIoScenarios, FastScenarios,
-    UserScenarios,    IrqScenarios,    ApicIrqScenarios};
+    ControlScenarios,     KernelScenarios, KernelIoScenarios,
+    KernelAskedScenarios, FastScenarios,   UserScenarios,
+    UserAskedScenarios,   IrqScenarios,    ApicIrqScenarios};
 constexpr std::size_t kListCount = sizeof(kLists) / sizeof(kLists[0]);
 
 bool CpuIsAmd() {
@@ -67,9 +68,14 @@ const char* WhyNotInMode(const Scenario& scenario, GuestMode mode) {
 }
 
 Payload PayloadOf(const Scenario& scenario) {
-  return scenario.payload == Payload::k_vmcall && CpuIsAmd()
-             ? Payload::k_vmmcall
-             : scenario.payload;
+  switch (scenario.payload) {
+    case Payload::k_vmcall:
+      return CpuIsAmd() ? Payload::k_vmmcall : Payload::k_vmcall;
+    case Payload::k_vmcall_map:
+      return CpuIsAmd() ? Payload::k_vmmcall_map : Payload::k_vmcall_map;
+    default:
+      return scenario.payload;
+  }
 }
 
 }  // namespace worldswitch

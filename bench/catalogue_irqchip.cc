@@ -24,6 +24,12 @@ constexpr std::uint32_t kSlowBlock = 10;
 
 constexpr const char* kHandled =
     "the guest's handler counts one interrupt an iteration";
+constexpr const char* kHandledPolled =
+    "the guest's handler counts one interrupt an iteration, and the engine's "
+    "halt_successful_poll one as well";
+constexpr const char* kHandledSlept =
+    "the guest's handler counts one interrupt an iteration, and the engine's "
+    "halt_successful_poll none";
 constexpr const char* kHandledAfterOut =
     "run returns the OUT, and the handler stamps, once an iteration";
 
@@ -212,7 +218,7 @@ constexpr Scenario kIrqScenarios[] = {
      .peer_payload = Payload::k_peer_halt},
     {.name = "irq/hlt_wake_polled",
      .summary = "from a peer's irqfd to the halted guest's handler, polled for",
-     .proof = kHandled,
+     .proof = kHandledPolled,
      .kind = ScenarioKind::kPeerIrq,
      .proof_kind = ProofKind::kEngineCounter,
      .payload = Payload::k_await_peer_halted,
@@ -223,10 +229,12 @@ constexpr Scenario kIrqScenarios[] = {
      .knobs = "irqchip=split,halt_poll_ns=1000000",
      .prepare = StartIrqfd,
      .count = Delivered,
+     .second = SecondCounter::kMoves,
+     .second_counter = Counter::kHaltPollSuccesses,
      .peer_raise = SignalIrqfd},
     {.name = "irq/hlt_wake",
      .summary = "the same without polling: the vCPU's thread sleeps",
-     .proof = kHandled,
+     .proof = kHandledSlept,
      .kind = ScenarioKind::kPeerIrq,
      .proof_kind = ProofKind::kEngineCounter,
      .payload = Payload::k_await_peer_halted,
@@ -237,6 +245,8 @@ constexpr Scenario kIrqScenarios[] = {
      .knobs = "irqchip=split,halt_poll_ns=0",
      .prepare = StartIrqfd,
      .count = Delivered,
+     .second = SecondCounter::kStill,
+     .second_counter = Counter::kHaltPollSuccesses,
      .peer_raise = SignalIrqfd},
     {.name = "irq/eoi",
      .summary = "WRMSR of EOI with an interrupt in service",

@@ -47,6 +47,16 @@ double MedianRoundTrip(const std::vector<Sample>& samples) {
   return Distribution(std::move(ticks)).median();
 }
 
+// Adds by how much a counter moved, or empties *moved for good.
+void AddMove(const OptionalValue& before, const OptionalValue& after,
+             std::optional<std::int64_t>* moved) {
+  if (!before.known || !after.known) {
+    moved->reset();
+  } else if (moved->has_value()) {
+    **moved += static_cast<std::int64_t>(after.value - before.value);
+  }
+}
+
 }  // namespace
 
 void GuestRepetition::Measure() {
@@ -229,13 +239,14 @@ bool GuestRepetition::RunBatch(BlockCommand command, std::uint32_t count,
                                std::int64_t* ticks,
                                std::optional<std::int64_t>* moved) {
   const OptionalValue before = Counted();
+  const OptionalValue second_before = vm_.counter(scenario_.second_counter, 0);
   if (!RunBlock(command, count)) return false;
   const OptionalValue after = Counted();
+  const OptionalValue second_after = vm_.counter(scenario_.second_counter, 0);
   *ticks = driver_->BatchTicks();
-  if (!before.known || !after.known) {
-    moved->reset();
-  } else if (moved->has_value()) {
-    **moved += static_cast<std::int64_t>(after.value - before.value);
+  AddMove(before, after, moved);
+  if (command == BlockCommand::kBatch) {
+    AddMove(second_before, second_after, &second_moved_);
   }
   return true;
 }
@@ -300,10 +311,31 @@ void GuestRepetition::JudgeCounter() {
     Judge(row_, Verdict::kNoExit, "", evidence);
   } else if (share >= 1 - kNoExitShare &&
              scenario_.proof_kind == ProofKind::kEngineCounter) {
-    Judge(row_, Verdict::kProven, "", evidence);
+    JudgeSecond(evidence);
   } else {
     Judge(row_, Verdict::kUnproven, evidence, evidence);
   }
+}
+
+void GuestRepetition::JudgeSecond(std::string evidence) {
+  if (scenario_.second == SecondCounter::kNone) {
+    Judge(row_, Verdict::kProven, "", evidence);
+    return;
+  }
+  const char* const name = CounterName(scenario_.second_counter);
+  if (!second_moved_.has_value()) {
+    Judge(row_, Verdict::kUnproven,
+          absl::StrCat("the engine has no counter '", name, "'"), evidence);
+    return;
+  }
+  absl::StrAppendFormat(&evidence, "; %s %+d", name, *second_moved_);
+  const double share =
+      static_cast<double>(*second_moved_) / static_cast<double>(batch_count_);
+  const bool holds = scenario_.second == SecondCounter::kMoves
+                         ? share >= 1 - kNoExitShare
+                         : share <= kNoExitShare;
+  Judge(row_, holds ? Verdict::kProven : Verdict::kUnproven,
+        holds ? "" : evidence, evidence);
 }
 
 }  // namespace worldswitch

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "bench/block_driver.h"
 #include "bench/measure.h"
@@ -63,6 +64,8 @@ class GuestRepetition {
   void JudgeSamples();
   void JudgeSeen();
   void JudgeCounter();
+  // The verdict on a row that the first counter proves.
+  void JudgeSecond(std::string evidence);
 
   Row& row_;
   const Scenario& scenario_;
@@ -80,6 +83,8 @@ class GuestRepetition {
   // By how much the counter moved in all batches; empty: it is not known.
   std::optional<std::int64_t> moved_ = 0;
   std::optional<std::int64_t> control_ = 0;
+  // The same of the second counter, where the scenario has one; no control.
+  std::optional<std::int64_t> second_moved_ = 0;
 };
 
 }  // namespace worldswitch

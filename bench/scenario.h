@@ -34,6 +34,13 @@ enum class ProofKind : std::uint8_t {
   kHostSide,       // the call's result is checked
 };
 
+// What a second counter of the engine has to do for the row to be proven.
+enum class SecondCounter : std::uint8_t {
+  kNone,
+  kMoves,  // once an iteration
+  kStill,  // not at all
+};
+
 // What an exit was to the scenario.
 enum class ExitRole : std::uint8_t {
   kMeasured,    // the one under test
@@ -85,6 +92,10 @@ struct Scenario {
   // kEngineCounter: counts what proves the scenario, instead of `counter`:
   // signals of an eventfd, entries of a ring. Only grows. May be null.
   std::uint64_t (*count)(VmOps& vm) = nullptr;
+  // kEngineCounter: what else shows it, by `second_counter` of vCPU 0. Without
+  // that counter the row is unproven.
+  SecondCounter second = SecondCounter::kNone;
+  Counter second_counter = Counter::kExits;
   // kPeerVcpu: what vCPU 1 does, in the same mode, its interrupts on.
   Payload peer_payload = Payload::k_empty;
   // kPeerIrq: the peer's part, once a sample. False: the engine refused.
@@ -96,9 +107,11 @@ using ScenarioList = std::span<const Scenario>;
 // One list a file, bench/catalogue_*.cc.
 ScenarioList ControlScenarios();
 ScenarioList KernelScenarios();
-ScenarioList KernelIoScenarios();  // catalogue_io_events.cc
-ScenarioList FastScenarios();      // catalogue_irqchip.cc
+ScenarioList KernelIoScenarios();     // catalogue_io_events.cc
+ScenarioList KernelAskedScenarios();  // catalogue_asked.cc
+ScenarioList FastScenarios();         // catalogue_irqchip.cc
 ScenarioList UserScenarios();
+ScenarioList UserAskedScenarios();  // catalogue_asked.cc
 ScenarioList IrqScenarios();
 ScenarioList ApicIrqScenarios();  // catalogue_irqchip.cc
 

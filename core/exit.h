@@ -220,6 +220,7 @@ enum class ExitDetail : std::uint8_t {
   kVmxQualification,      // VMX exit qualification
   kSvmInfo1,              // SVM EXITINFO1
   kSvmInfo2,              // SVM EXITINFO2
+  kBusLock,  // 1 if the guest locked the bus before it; where that is watched
 };
 
 // A value that the backend may not be able to give.

@@ -56,6 +56,8 @@ const char* CounterName(Counter counter) {
       return "pf_fixed";
     case Counter::kTlbFlushes:
       return "tlb_flush";
+    case Counter::kHaltPollSuccesses:
+      return "halt_successful_poll";
     case Counter::kCount:
       break;
   }

@@ -46,8 +46,10 @@ enum class Counter : std::uint8_t {
   kPageFaultsTaken,  // nested (or shadow) page faults
   kPageFaultsFixed,
   kTlbFlushes,
+  kHaltPollSuccesses,  // HLTs that ended while they were polled for
   kCount
 };
+// In KVM's words (KVM_GET_STATS_FD): "exits", "halt_successful_poll".
 const char* CounterName(Counter counter);
 
 // Optional interfaces of a VM, each declared in core/features/. A backend

@@ -80,6 +80,10 @@
 
 #define WS_STRING_BYTES 16
 
+/* The instruction that a debugger steps over or stops at: XCHG EBX, EBX. */
+#define WS_MARK_BYTE0 0x87
+#define WS_MARK_BYTE1 0xdb
+
 /* Vectors whose handler stamps the sample: this interrupt, and NMI. */
 #define WS_IRQ_VECTOR 0x40
 /* The same through a local APIC: its handler also counts and ends it. */

@@ -44,6 +44,12 @@
   X(ipi)               \
   X(peer_spin)         \
   X(peer_halt)         \
-  X(eoi)
+  X(eoi)               \
+  X(xsetbv)            \
+  X(outs_port)         \
+  X(step)              \
+  X(breakpoint)        \
+  X(vmcall_map)        \
+  X(vmmcall_map)
 
 #endif /* WORLDSWITCH_GUESTS_PAYLOAD_LIST_H_ */

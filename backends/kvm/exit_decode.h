@@ -29,6 +29,13 @@ bool IsCompletedByNextRun(std::uint32_t exit_reason);
 // entry_failure.hardware_reason, beside its raw code.
 Exit DecodeRareExit(kvm_run& run);
 
+// Whether the guest locked the bus (a split lock) before this exit, which need
+// not be KVM_EXIT_X86_BUS_LOCK: where another one came first, only the flag
+// tells. Of a KVM_RUN that returned 0; KVM_CAP_X86_BUS_LOCK_EXIT asks for it.
+inline bool SawBusLock(const kvm_run& run) {
+  return (run.flags & KVM_RUN_X86_BUS_LOCK) != 0;
+}
+
 // What a KVM_RUN that failed with `error_number` means: EINTR is kInterrupted,
 // EAGAIN kRetry, EFAULT and EHWPOISON with a filled-in memory fault
 // kMemoryFault, the rest kError.

@@ -57,6 +57,7 @@ KnobSet AllKnobs(const KvmSystem& system, std::vector<Knob> extra) {
   std::vector<Knob> knobs = CommonKnobs(system);
   for (Knob& knob : IrqchipKnobs(system)) knobs.push_back(std::move(knob));
   for (Knob& knob : ExitKnobs(system)) knobs.push_back(std::move(knob));
+  for (Knob& knob : AskedExitKnobs(system)) knobs.push_back(std::move(knob));
   for (Knob& knob : extra) knobs.push_back(std::move(knob));
   for (const char* module : {"kvm", KvmEngineName(system.engine())}) {
     for (Knob& knob : ModuleKnobs(system.sysfs(), module)) {
@@ -136,6 +137,7 @@ absl::Status KvmBackend::ApplyKnobs(const KnobSettings& settings,
                            : RegisterTransport::kIoctl;
   absl::Status status = ApplyIrqchipKnobs(knobs_, settings, options);
   if (status.ok()) status = ApplyExitKnobs(knobs_, settings, options);
+  if (status.ok()) status = ApplyAskedExitKnobs(knobs_, settings, options);
   if (!status.ok()) return status;
   const std::string ring = knobs_.ValueOf(kDirtyRing, settings);
   if (!absl::SimpleAtoi(ring, &options->dirty_ring) ||

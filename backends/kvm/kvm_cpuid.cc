@@ -2,6 +2,7 @@
 
 #include <sys/ioctl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -61,6 +62,26 @@ std::vector<kvm_cpuid_entry2> CpuidForVcpu(
     }
   }
   return supported;
+}
+
+std::vector<kvm_cpuid_entry2> PadCpuid(std::vector<kvm_cpuid_entry2> entries,
+                                       std::uint32_t count) {
+  // Between the basic and the hypervisors' leaves.
+  constexpr std::uint32_t kFirstFiller = 0x20000000;
+  if (count == 0) return entries;
+  const auto leaf0 =
+      std::find_if(entries.begin(), entries.end(),
+                   [](const auto& entry) { return entry.function == 0; });
+  if (leaf0 == entries.end()) return entries;
+  const kvm_cpuid_entry2 last = *leaf0;
+  entries.erase(leaf0);
+  for (std::uint32_t leaf = kFirstFiller; entries.size() + 1 < count; ++leaf) {
+    kvm_cpuid_entry2 filler = {};
+    filler.function = leaf;
+    entries.push_back(filler);
+  }
+  entries.push_back(last);
+  return entries;
 }
 
 }  // namespace worldswitch

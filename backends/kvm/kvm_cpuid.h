@@ -23,6 +23,16 @@ std::vector<kvm_cpuid_entry2> CpuidForVcpu(
     std::vector<kvm_cpuid_entry2> supported, std::uint32_t apic_id,
     bool deadline_timer = false);
 
+// KVM_SET_CPUID2 takes no more.
+inline constexpr std::uint32_t kMostCpuidEntries = 256;
+
+// Padded to `count` entries (as it is where there are more already): leaf 0
+// becomes the last entry, and in front of it come leaves of a range that no CPU
+// has. KVM searches the entries in order, so that leaf 0 then costs a search
+// through `count` of them. 0: as it is.
+std::vector<kvm_cpuid_entry2> PadCpuid(std::vector<kvm_cpuid_entry2> entries,
+                                       std::uint32_t count);
+
 }  // namespace worldswitch
 
 #endif  // WORLDSWITCH_BACKENDS_KVM_KVM_CPUID_H_

@@ -2,9 +2,11 @@
 
 #include "backends/kvm/kvm_dirty_log.h"
 #include "backends/kvm/kvm_guest_clock.h"
+#include "backends/kvm/kvm_guest_debug.h"
 #include "backends/kvm/kvm_io_events.h"
 #include "backends/kvm/kvm_irqchip.h"
 #include "backends/kvm/kvm_memory_slots.h"
+#include "backends/kvm/kvm_msr_exits.h"
 #include "backends/kvm/kvm_state.h"
 #include "backends/kvm/kvm_vm.h"
 
@@ -43,9 +45,17 @@ void* KvmFeatures::Get(FeatureId id) {
         return nullptr;
       }
       return MadeOnce<IoEvents>(io_events_, vm_);
-    default:
-      return nullptr;
+    case FeatureId::kMsrExits:
+      if (vm_.system().Capability(KVM_CAP_X86_USER_SPACE_MSR) <= 0 &&
+          vm_.system().Capability(KVM_CAP_X86_MSR_FILTER) <= 0) {
+        return nullptr;
+      }
+      return MadeOnce<MsrExits>(msr_exits_, vm_);
+    case FeatureId::kGuestDebug:
+      if (vm_.system().Capability(KVM_CAP_SET_GUEST_DEBUG) <= 0) return nullptr;
+      return MadeOnce<GuestDebug>(guest_debug_, vm_);
   }
+  return nullptr;
 }
 
 }  // namespace worldswitch

@@ -12,7 +12,9 @@ namespace worldswitch {
 
 class KvmDirtyLog;
 class KvmGuestClock;
+class KvmGuestDebug;
 class KvmMemorySlots;
+class KvmMsrExits;
 class KvmState;
 class KvmIoEvents;
 class KvmVm;
@@ -32,7 +34,9 @@ class KvmFeatures {
   KvmVm& vm_;
   std::unique_ptr<KvmDirtyLog> dirty_log_;
   std::unique_ptr<KvmGuestClock> guest_clock_;
+  std::unique_ptr<KvmGuestDebug> guest_debug_;
   std::unique_ptr<KvmMemorySlots> memory_slots_;
+  std::unique_ptr<KvmMsrExits> msr_exits_;
   std::unique_ptr<KvmState> state_;
   std::unique_ptr<KvmIoEvents> io_events_;
 };

@@ -43,6 +43,8 @@ std::string ExitsText(std::uint32_t bits) {
   return text.empty() ? "none" : text;
 }
 
+}  // namespace
+
 Knob VmKnob(const char* name, KnobType type, const char* default_value) {
   Knob knob;
   knob.name = name;
@@ -52,8 +54,6 @@ Knob VmKnob(const char* name, KnobType type, const char* default_value) {
   knob.current_value = default_value;
   return knob;
 }
-
-}  // namespace
 
 std::vector<Knob> IrqchipKnobs(const KvmSystem& system) {
   const bool full = system.Capability(KVM_CAP_IRQCHIP) > 0;

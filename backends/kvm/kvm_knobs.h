@@ -1,5 +1,5 @@
 // Knobs that hold for every engine and are applied to a VM before its vCPUs:
-// the interrupt controller, and the exits that are turned off.
+// the interrupt controller, and the exits that are turned off or asked for.
 //
 // A group of knobs a pair of functions: one lists them, one turns settings that
 // were checked against the list into steps of KvmVmOptions.
@@ -15,6 +15,9 @@
 
 namespace worldswitch {
 
+// What the knobs of a VM have in common: name, type and default.
+Knob VmKnob(const char* name, KnobType type, const char* default_value);
+
 // irqchip, pit.
 std::vector<Knob> IrqchipKnobs(const KvmSystem& system);
 absl::Status ApplyIrqchipKnobs(const KnobSet& knobs,
@@ -25,6 +28,12 @@ absl::Status ApplyIrqchipKnobs(const KnobSet& knobs,
 std::vector<Knob> ExitKnobs(const KvmSystem& system);
 absl::Status ApplyExitKnobs(const KnobSet& knobs, const KnobSettings& settings,
                             KvmVmOptions* options);
+
+// hypercall_exits, bus_lock_exits, notify_window, cpuid_entries.
+std::vector<Knob> AskedExitKnobs(const KvmSystem& system);
+absl::Status ApplyAskedExitKnobs(const KnobSet& knobs,
+                                 const KnobSettings& settings,
+                                 KvmVmOptions* options);
 
 }  // namespace worldswitch
 

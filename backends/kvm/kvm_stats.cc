@@ -13,42 +13,6 @@
 namespace worldswitch {
 namespace {
 
-const char* KvmName(Counter counter) {
-  switch (counter) {
-    case Counter::kExits:
-      return "exits";
-    case Counter::kIoExits:
-      return "io_exits";
-    case Counter::kMmioExits:
-      return "mmio_exits";
-    case Counter::kHaltExits:
-      return "halt_exits";
-    case Counter::kIrqWindowExits:
-      return "irq_window_exits";
-    case Counter::kSignalExits:
-      return "signal_exits";
-    case Counter::kExternalIrqExits:
-      return "irq_exits";
-    case Counter::kHypercalls:
-      return "hypercalls";
-    case Counter::kInstructionsEmulated:
-      return "insn_emulation";
-    case Counter::kIrqInjections:
-      return "irq_injections";
-    case Counter::kNmiInjections:
-      return "nmi_injections";
-    case Counter::kPageFaultsTaken:
-      return "pf_taken";
-    case Counter::kPageFaultsFixed:
-      return "pf_fixed";
-    case Counter::kTlbFlushes:
-      return "tlb_flush";
-    case Counter::kCount:
-      break;
-  }
-  return "";
-}
-
 // True if all of [offset, offset + size) was read.
 bool ReadFully(int fd, void* to, std::size_t size, std::uint64_t offset) {
   const ssize_t got = pread(fd, to, size, static_cast<off_t>(offset));
@@ -87,7 +51,8 @@ absl::StatusOr<KvmStats> KvmStats::Open(int owner_fd, absl::string_view what) {
   }
   for (std::size_t i = 0; i < stats.counter_offsets_.size(); ++i) {
     stats.counter_offsets_[i] = -1;
-    const absl::string_view name = KvmName(static_cast<Counter>(i));
+    // CounterName is KVM's own name of it.
+    const absl::string_view name = CounterName(static_cast<Counter>(i));
     for (const Place& place : stats.places_) {
       if (place.name == name) {
         stats.counter_offsets_[i] = static_cast<std::int64_t>(place.offset);

@@ -49,9 +49,19 @@ Exit KvmVcpu::RunWithWork() {
   return exit;
 }
 
-Exit KvmVcpu::EndFailedRun(int error_number) {
+Exit KvmVcpu::DecodeFailure(int error_number) {
   // KVM leaves the reason of the exit before in the page.
   const Exit exit = DecodeFailedRun(*page_, error_number);
+  // A memory fault is told once: else the next EFAULT that comes without one
+  // would be taken for it.
+  if (exit.reason == ExitReason::kMemoryFault) {
+    page_->exit_reason = KVM_EXIT_UNKNOWN;
+  }
+  return exit;
+}
+
+Exit KvmVcpu::EndFailedRun(int error_number) {
+  const Exit exit = DecodeFailure(error_number);
   Attend(kCompleted);
   if (exit.reason == ExitReason::kInterrupted) {
     // Answered, and so is any kick up to here. A read-modify-write, so that
@@ -75,7 +85,7 @@ Exit KvmVcpu::TakeKept() {
     return MakeExit(ExitReason::kInterrupted, KVM_EXIT_INTR, EINTR);
   }
   AttendNoMore(kKept);
-  if (kept_error_ != 0) return DecodeFailedRun(*page_, kept_error_);
+  if (kept_error_ != 0) return DecodeFailure(kept_error_);
   AttendNoMore(kCompleted);
   return DecodeExit(*page_);
 }
@@ -252,6 +262,9 @@ OptionalValue KvmVcpu::exit_detail(ExitDetail detail) {
     case ExitDetail::kGuestPhysicalAddress:
       if (!of_exit || page_->exit_reason != KVM_EXIT_MMIO) return {};
       return {true, page_->mmio.phys_addr};
+    case ExitDetail::kBusLock:
+      if (!bus_lock_exits_ || !of_exit) return {};
+      return {true, SawBusLock(*page_) ? 1u : 0u};
     case ExitDetail::kInstructionLength:
     case ExitDetail::kVmxQualification:
     case ExitDetail::kSvmInfo1:

@@ -58,6 +58,8 @@ class KvmVcpu final : public VcpuOps {
     int kick_signal = 0;  // prepared by KickBlock::PrepareSignal
     // The kernel has the local APIC: injecting interrupts is its business.
     bool kernel_irqchip = false;
+    // The engine was asked to detect bus locks (ExitDetail::kBusLock).
+    bool bus_lock_exits = false;
   };
   static absl::StatusOr<std::unique_ptr<KvmVcpu>> Create(
       int vm_fd, std::uint32_t id, const Options& options);
@@ -162,6 +164,7 @@ class KvmVcpu final : public VcpuOps {
   // run, with everything that can be there to do around it.
   Exit RunWithWork();
   Exit EndFailedRun(int error_number);
+  Exit DecodeFailure(int error_number);
   // The exit that Complete came upon.
   Exit TakeKept();
   void CacheWanted(const Exit& exit);
@@ -199,6 +202,7 @@ class KvmVcpu final : public VcpuOps {
   std::uint8_t attention_ = kFlagsStale | kCompleted;
   const RegisterTransport transport_;
   const bool kernel_irqchip_;
+  const bool bus_lock_exits_;
   bool event_accepted_ = false;  // and not yet seen to be delivered
   EventKind accepted_kind_ = EventKind::kIrq;
   RegisterFile file_ = {};

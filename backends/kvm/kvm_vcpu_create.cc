@@ -55,6 +55,7 @@ KvmVcpu::KvmVcpu(FileDescriptor fd, kvm_run* page, std::uint32_t id,
       fd_(std::move(fd)),
       transport_(options.registers),
       kernel_irqchip_(options.kernel_irqchip),
+      bus_lock_exits_(options.bus_lock_exits),
       kick_(new KickBlock(page, options.kick_signal)),
       page_bytes_(options.page_bytes),
       id_(id) {}

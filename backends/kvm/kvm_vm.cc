@@ -102,12 +102,14 @@ absl::Status KvmVm::AddVcpus(const KvmVmOptions& options) {
                         {.page_bytes = system_->page_bytes(),
                          .registers = options.registers,
                          .kick_signal = options.kick_signal,
-                         .kernel_irqchip = irqchip_ != nullptr});
+                         .kernel_irqchip = irqchip_ != nullptr,
+                         .bus_lock_exits = options.bus_lock_exits});
     if (!vcpu.ok()) return vcpu.status();
     vcpus_.push_back(*std::move(vcpu));
     KvmVcpu& made = *vcpus_.back();
-    absl::Status status =
-        made.SetCpuid(CpuidForVcpu(system_->supported_cpuid(), id, deadline));
+    absl::Status status = made.SetCpuid(
+        PadCpuid(CpuidForVcpu(system_->supported_cpuid(), id, deadline),
+                 options.cpuid_entries));
     if (!status.ok()) return status;
     shared_time_stamp_ = made.SetTscOffset(0) && shared_time_stamp_;
     if (counts) {

@@ -37,6 +37,10 @@ struct KvmVmOptions {
   int kick_signal = 0;  // prepared by KickBlock::PrepareSignal
   // Entries of each vCPU's dirty ring, a power of two; 0: none.
   std::uint32_t dirty_ring = 0;
+  // Of each vCPU's CPUID, see PadCpuid; 0: as the engine has it.
+  std::uint32_t cpuid_entries = 0;
+  // KVM_CAP_X86_BUS_LOCK_EXIT is turned on by a step of before_vcpus.
+  bool bus_lock_exits = false;
   // Called in this order, each if set, in the order added; the first error ends
   // the making of the VM. before_vcpus: the place for KVM_ENABLE_CAP.
   std::vector<std::function<absl::Status(KvmVm&)>> before_vcpus;

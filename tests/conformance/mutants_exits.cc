@@ -122,6 +122,20 @@ class KeepsWhatInWasGiven final : public ForwardingVcpu {
   std::uint16_t kept_ = 0;
 };
 
+// The same with what it gives to RDMSR.
+class KeepsWhatRdmsrWasGiven final : public ForwardingVcpu {
+ public:
+  using ForwardingVcpu::ForwardingVcpu;
+  Exit run() override {
+    Exit exit = inner().run();
+    if (exit.reason == ExitReason::kRdmsr) exit.msr.data = &kept_;
+    return exit;
+  }
+
+ private:
+  std::uint64_t kept_ = 0;
+};
+
 // Registers fetched at a read are those in front of it.
 class FetchesBeforeCompletion final : public ForwardingVcpu {
  public:
@@ -207,6 +221,10 @@ std::vector<Mutant> ExitMutants() {
       {"SwallowsUnknown", Of<Swallows<kUnknown>>, {"RUN.6"}},
       {"UnknownWithoutCode", Of<UnknownWithoutCode>, {"RUN.6"}},
       {"KeepsWhatInWasGiven", Of<KeepsWhatInWasGiven>, {"CMP.1"}},
+      {"KeepsWhatRdmsrWasGiven",
+       Of<KeepsWhatRdmsrWasGiven>,
+       {"CMP.1"},
+       {"CMP.2"}},
       {"FetchesBeforeCompletion", Of<FetchesBeforeCompletion>, {"CMP.2"}},
       {"RepeatsAfterFetch", Of<RepeatsAfterFetch>, {"CMP.3"}, {"CMP.2"}},
       {"SkipsAfterFetch", Of<SkipsAfterFetch>, {"CMP.3"}},

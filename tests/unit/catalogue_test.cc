@@ -42,6 +42,18 @@ TEST(CatalogueTest, NamesAreUniqueAndGrouped) {
                              "user/mmio_readonly_slot",
                              "user/dirty_ring_full",
                              "user/shutdown",
+                             "kernel/xsetbv",
+                             "kernel/emulated_instruction",
+                             "kernel/cpuid_leaf",
+                             "kernel/cpuid_leaf_4",
+                             "kernel/cpuid_leaf_80000008",
+                             "kernel/cpuid_leaf_absent",
+                             "kernel/cpuid_table_size",
+                             "user/rdmsr",
+                             "user/wrmsr",
+                             "user/hypercall",
+                             "user/debug_step",
+                             "user/debug_breakpoint",
                              "user/pio_in",
                              "user/pio_out",
                              "user/pio_string",
@@ -92,6 +104,13 @@ TEST(CatalogueTest, EveryScenarioSaysWhatItDoesAndHowItIsProven) {
               scenario.kind == ScenarioKind::kHostCall)
         << scenario.name;
     EXPECT_LE(scenario.max_block, WS_MAX_BLOCK) << scenario.name;
+    if (scenario.second != SecondCounter::kNone) {
+      EXPECT_EQ(scenario.proof_kind, ProofKind::kEngineCounter)
+          << scenario.name;
+      EXPECT_THAT(scenario.proof,
+                  HasSubstr(CounterName(scenario.second_counter)))
+          << scenario.name;
+    }
     EXPECT_EQ(scenario.peer_payload != Payload::k_empty,
               scenario.kind == ScenarioKind::kPeerVcpu)
         << scenario.name;

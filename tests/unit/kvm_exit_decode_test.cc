@@ -253,6 +253,48 @@ TEST_F(ExitDecodeTest, FailedRunsAreFourDifferentThings) {
   EXPECT_EQ(exit.error.error_number, EFAULT);
 }
 
+// The page keeps the reason of an earlier exit: only with the errno of a memory
+// fault is it one, and of a run that returned 0 it never is.
+TEST_F(ExitDecodeTest, StaleMemoryFaultIsNotTaken) {
+  const KvmMemoryFault fault = {.flags = 8, .gpa = 0x5000, .size = 0x1000};
+  std::memcpy(run().padding, &fault, sizeof(fault));
+  run().exit_reason = kKvmExitMemoryFault;
+  for (const int error_number :
+       {EINVAL, ENOSPC, EIO, ENOMEM, EBUSY, EPERM, ENOENT, EOPNOTSUPP, EBADF}) {
+    const Exit exit = DecodeFailedRun(run(), error_number);
+    EXPECT_EQ(exit.reason, ExitReason::kError) << error_number;
+    EXPECT_EQ(exit.error.error_number, error_number);
+  }
+  EXPECT_EQ(DecodeFailedRun(run(), EINTR).reason, ExitReason::kInterrupted);
+  EXPECT_EQ(DecodeFailedRun(run(), EAGAIN).reason, ExitReason::kRetry);
+  EXPECT_EQ(DecodeExit(run()).reason, ExitReason::kUnknown);
+  EXPECT_EQ(DecodeExit(run()).raw, kKvmExitMemoryFault);
+}
+
+// The other way round: EFAULT with the reason of an earlier exit in the page.
+TEST_F(ExitDecodeTest, EfaultWithAnotherReasonIsAnError) {
+  for (const std::uint32_t code :
+       {KVM_EXIT_IO, KVM_EXIT_MMIO, KVM_EXIT_UNKNOWN, KVM_EXIT_X86_RDMSR}) {
+    run().exit_reason = code;
+    for (const int error_number : {EFAULT, EHWPOISON}) {
+      const Exit exit = DecodeFailedRun(run(), error_number);
+      EXPECT_EQ(exit.reason, ExitReason::kError) << KvmExitName(code);
+      EXPECT_EQ(exit.error.error_number, error_number);
+    }
+  }
+}
+
+TEST_F(ExitDecodeTest, BusLockIsAnExitAndAFlagOfAnyExit) {
+  EXPECT_EQ(Decode(KVM_EXIT_X86_BUS_LOCK).reason, ExitReason::kBusLock);
+  EXPECT_FALSE(SawBusLock(run()));
+  // Another exit came first: only the flag tells.
+  run().flags = KVM_RUN_X86_BUS_LOCK;
+  EXPECT_EQ(Decode(KVM_EXIT_IO).reason, ExitReason::kIo);
+  EXPECT_TRUE(SawBusLock(run()));
+  run().flags = KVM_RUN_X86_SMM;
+  EXPECT_FALSE(SawBusLock(run()));
+}
+
 TEST_F(ExitDecodeTest, MemoryFaultOnlyWithItsErrors) {
   const KvmMemoryFault fault = {.flags = 8, .gpa = 0x5000, .size = 0x1000};
   std::memcpy(run().padding, &fault, sizeof(fault));
