@@ -10,8 +10,10 @@ namespace {
 
 using ListFunction = ScenarioList (*)();
 constexpr ListFunction kLists[] = {
-    ControlScenarios, KernelScenarios, KernelIoScenarios, FastScenarios,
-    UserScenarios,    IrqScenarios,    ApicIrqScenarios};
+    ControlScenarios,    KernelScenarios, VmexitKernelScenarios,
+    KernelIoScenarios,   FastScenarios,   UserScenarios,
+    VmexitUserScenarios, IrqScenarios,    ApicIrqScenarios,
+    VmexitIrqScenarios,  VcpuScenarios};
 constexpr std::size_t kListCount = sizeof(kLists) / sizeof(kLists[0]);
 
 bool CpuIsAmd() {

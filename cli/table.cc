@@ -87,7 +87,12 @@ class Painter {
 class Body {
  public:
   Body(const SessionResult& result, const TableContext& context)
-      : result_(result), context_(context), paint_(context.color) {}
+      : result_(result), context_(context), paint_(context.color) {
+    for (const Row& row : result.rows) {
+      summaries_.push_back(row.has_figures() ? std::optional(Summarize(row))
+                                             : std::nullopt);
+    }
+  }
 
   std::string Text() {
     AddRows();
@@ -110,19 +115,20 @@ class Body {
     absl::StrAppend(
         &text_,
         paint_(kBold,
-               absl::StrFormat("%-29s %-5s %-8s %7s %7s %5s %7s %7s %7s %7s",
+               absl::StrFormat("%-31s %-5s %-8s %7s %7s %5s %7s %7s %7s %7s",
                                "scenario", "mode", "verdict", "net", "p50",
                                "mad", "p90", "p99", "p99.9", "batch")),
         "\n");
     std::map<std::string, std::vector<std::string>> elsewhere;
-    for (const Row& row : result_.rows) {
+    for (std::size_t i = 0; i < result_.rows.size(); ++i) {
+      const Row& row = result_.rows[i];
       if (ByArchitecture(row)) {
         elsewhere[absl::StrCat("not in ", ModeOf(row), " (", row.why, ")")]
             .push_back(row.scenario->name);
         continue;
       }
       if (row.verdict == Verdict::kPending) continue;
-      AddRow(row);
+      AddRow(row, summaries_[i]);
     }
     for (const auto& [why, names] : elsewhere) {
       absl::StrAppend(
@@ -130,18 +136,18 @@ class Body {
     }
   }
 
-  void AddRow(const Row& row) {
+  void AddRow(const Row& row, const std::optional<Summary>& known) {
     const std::string head =
-        absl::StrFormat("%-29s %-5s ", row.scenario->name, ModeOf(row));
+        absl::StrFormat("%-31s %-5s ", row.scenario->name, ModeOf(row));
     const std::string verdict = VerdictName(row.verdict);
-    if (!row.has_figures()) {
+    if (!known.has_value()) {
       const std::string text = Wrap(
           absl::StrCat(head, verdict, row.why.empty() ? "" : ": ", row.why),
           head.size());
       absl::StrAppend(&text_, paint_(paint_.StyleOf(row.verdict), text));
       return;
     }
-    const Summary summary = Summarize(row);
+    const Summary& summary = *known;
     const Distribution& raw = summary.raw;
     absl::StrAppend(
         &text_, head,
@@ -167,16 +173,17 @@ class Body {
 
   void AddLegs() {
     bool any = false;
-    for (const Row& row : result_.rows) {
-      if (!row.has_figures()) continue;
-      const Summary summary = Summarize(row);
+    for (std::size_t i = 0; i < result_.rows.size(); ++i) {
+      if (!summaries_[i].has_value()) continue;
+      const Row& row = result_.rows[i];
+      const Summary& summary = *summaries_[i];
       if (!summary.legs.has_value()) continue;
       if (!any) {
         any = true;
         absl::StrAppend(
             &text_, "\n",
             paint_(kBold,
-                   absl::StrFormat("%-29s %-5s %8s %8s %8s %10s %9s %9s",
+                   absl::StrFormat("%-31s %-5s %8s %8s %8s %10s %9s %9s",
                                    "legs "
                                    "(medians)",
                                    "mode", "exit", "handler", "entry",
@@ -184,7 +191,7 @@ class Body {
             "\n");
       }
       const Legs& legs = *summary.legs;
-      absl::StrAppendFormat(&text_, "%-29s %-5s %8d %8d %8d %10d %9d %9d",
+      absl::StrAppendFormat(&text_, "%-31s %-5s %8d %8d %8d %10d %9d %9d",
                             row.scenario->name, ModeOf(row), legs.exit,
                             legs.handler, legs.entry, legs.round_trip,
                             Residual(legs), summary.clock.half_width);
@@ -193,9 +200,10 @@ class Body {
       }
       text_.push_back('\n');
     }
-    for (const Row& row : result_.rows) {
-      if (!row.has_figures()) continue;
-      const ClockReport clock = Summarize(row).clock;
+    for (std::size_t i = 0; i < result_.rows.size(); ++i) {
+      if (!summaries_[i].has_value()) continue;
+      const Row& row = result_.rows[i];
+      const ClockReport& clock = summaries_[i]->clock;
       if (clock.verdict == ClockVerdict::kOffset ||
           clock.verdict == ClockVerdict::kInconsistent) {
         absl::StrAppend(
@@ -256,9 +264,9 @@ class Body {
     Contamination all;
     std::uint64_t samples = 0;
     std::uint64_t unstable = 0;
-    for (const Row& row : result_.rows) {
-      if (!row.has_figures()) continue;
-      const Summary summary = Summarize(row);
+    for (const std::optional<Summary>& known : summaries_) {
+      if (!known.has_value()) continue;
+      const Summary& summary = *known;
       samples += summary.raw.count();
       all.samples += summary.contamination.samples;
       all.outliers += summary.contamination.outliers;
@@ -294,6 +302,7 @@ class Body {
   const SessionResult& result_;
   const TableContext& context_;
   Painter paint_;
+  std::vector<std::optional<Summary>> summaries_;  // of result_.rows, in order
   std::string text_;
   std::vector<std::string> fewer_;  // rows with fewer samples than asked for
 };
@@ -331,6 +340,12 @@ std::string TableHead(const TableContext& context) {
                         "interleaved; pinned to CPU %d\n",
                         context.options.repetitions, context.options.samples,
                         context.options.cpu);
+  if (context.options.seconds > 0) {
+    absl::StrAppendFormat(&text,
+                          "time: about %.0f s in all (--seconds); slow exits "
+                          "get fewer samples\n",
+                          context.options.seconds);
+  }
   for (const auto& [name, value] : context.options.knobs) {
     absl::StrAppend(&text, "knob: ", name, "=", value, "\n");
   }

@@ -477,6 +477,7 @@
 .endm
 
 #include "guests/apic_payloads.inc"
+#include "guests/vmexit_payloads.inc"
 
 // ---- Interrupts and exceptions ---------------------------------------------
 
