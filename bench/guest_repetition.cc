@@ -35,7 +35,6 @@ constexpr std::uint32_t kBatchIterations = 200;
 constexpr std::uint32_t kFewestInBatch = 10;
 constexpr double kBatchSeconds = 0.02;
 constexpr double kBatchShare = 0.25;
-constexpr double kAssumedTicksPerSecond = 2.5e9;  // only sizes the batch
 
 // A counter that moves by less than this share of the iterations did not move
 // for them: interrupts of the host exit as well.
@@ -150,12 +149,12 @@ bool GuestRepetition::WarmUpGuest() {
     driver_->Samples(samples.data(), size);
     warm_up.Add(std::max(1.0, MedianRoundTrip(samples)));
     const Clock::time_point now = Clock::now();
-    if (warm_up.seen() == 1) {
-      // Whole blocks, unless four of them would not fit into the budget.
-      const auto iteration = (now - block_start) / size;
-      const std::uint32_t whole =
-          std::min(kBlockIterations, scenario_.max_block);
-      if (iteration * whole * 4 < options_.budget) size = whole;
+    iteration_ = (now - block_start) / size;
+    // Whole blocks, if four of them fit into the budget.
+    const std::uint32_t whole = std::min(kBlockIterations, scenario_.max_block);
+    if (warm_up.seen() < kWarmUpWindows &&
+        iteration_ * whole * 4 < options_.budget) {
+      size = whole;
     }
     // Slow exits need no forty blocks to be warm.
     if (warm_up.seen() >= kWarmUpWindows && now - start > options_.budget / 2) {
@@ -233,11 +232,12 @@ bool GuestRepetition::ControlBlock(std::uint32_t size) {
 
 bool GuestRepetition::TakeBatches() {
   std::uint32_t count = kBatchIterations;
-  const double ticks = std::max(1.0, MedianRoundTrip(repetition_.samples));
-  const double seconds = std::min(
-      kBatchSeconds,
-      kBatchShare * std::chrono::duration<double>(options_.budget).count());
-  const double fitting = seconds * kAssumedTicksPerSecond / ticks / kBatches;
+  using Seconds = std::chrono::duration<double>;
+  const double seconds =
+      std::min(kBatchSeconds, kBatchShare * Seconds(options_.budget).count());
+  // What comes before and after the stamps takes its time as well.
+  const double iteration = std::max(1e-9, Seconds(iteration_).count());
+  const double fitting = seconds / iteration / kBatches;
   if (fitting < count) {
     count = std::max(kFewestInBatch, static_cast<std::uint32_t>(fitting));
   }

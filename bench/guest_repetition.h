@@ -5,6 +5,7 @@
 #ifndef WORLDSWITCH_BENCH_GUEST_REPETITION_H_
 #define WORLDSWITCH_BENCH_GUEST_REPETITION_H_
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -81,6 +82,8 @@ class GuestRepetition {
   std::unique_ptr<ScenarioPeer> peer_;
   std::unique_ptr<BlockDriver> driver_;
   Repetition repetition_;
+  // How long one takes with everything around it, as of the last warm-up block.
+  std::chrono::steady_clock::duration iteration_ = {};
   std::uint32_t block_size_ = 1;  // iterations; chosen by the warm-up
   bool consistent_ = true;
   double fewest_exits_ = 1;
