@@ -63,7 +63,8 @@ class Pace {
   std::chrono::milliseconds NextBudget() {
     using std::chrono::milliseconds;
     constexpr milliseconds kMost(150);
-    constexpr milliseconds kLeast(4);
+    // Quick exits need no more for all of their samples.
+    constexpr milliseconds kLeast(12);
     const std::uint64_t left = pieces_ > 0 ? pieces_-- : 1;
     if (!limited_) return kMost;
     const auto share =

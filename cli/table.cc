@@ -4,6 +4,8 @@
 #include <cmath>
 #include <map>
 #include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -163,7 +165,7 @@ class Body {
     const std::uint64_t asked =
         std::uint64_t{context_.options.samples} * result_.repetitions_done;
     if (raw.count() < asked) {
-      fewer_.push_back(absl::StrCat(row.Name(), " ", raw.count()));
+      fewer_.emplace_back(raw.count(), row.Name());
     }
     if (row.verdict == Verdict::kUnproven && !row.why.empty()) {
       absl::StrAppend(&text_, std::string(head.size(), ' '),
@@ -233,12 +235,7 @@ class Body {
                2));
     }
     AddContamination();
-    if (!fewer_.empty()) {
-      absl::StrAppend(&text_,
-                      Wrap(absl::StrCat("Slow, so with fewer samples: ",
-                                        absl::StrJoin(fewer_, ", "), "."),
-                           2));
-    }
+    AddFewer();
     absl::StrAppend(
         &text_,
         Wrap("net: median minus the median of the same loop "
@@ -258,6 +255,27 @@ class Body {
                       " of ", context_.options.repetitions,
                       " repetitions: the rows have fewer samples.\n");
     }
+  }
+
+  // The rows with fewer samples than were asked for.
+  void AddFewer() {
+    constexpr std::size_t kNamed = 10;
+    if (fewer_.empty()) return;
+    std::sort(fewer_.begin(), fewer_.end());
+    std::vector<std::string> named;
+    for (const auto& [count, name] : fewer_) {
+      if (named.size() == kNamed) break;
+      named.push_back(absl::StrCat(name, " ", count));
+    }
+    const std::size_t unnamed = fewer_.size() - named.size();
+    absl::StrAppend(
+        &text_,
+        Wrap(absl::StrCat(
+                 "Slow, so with fewer samples: ", absl::StrJoin(named, ", "),
+                 unnamed == 0 ? "."
+                              : absl::StrCat("; and ", unnamed,
+                                             " others with more than these.")),
+             2));
   }
 
   void AddContamination() {
@@ -304,7 +322,8 @@ class Body {
   Painter paint_;
   std::vector<std::optional<Summary>> summaries_;  // of result_.rows, in order
   std::string text_;
-  std::vector<std::string> fewer_;  // rows with fewer samples than asked for
+  // How many samples, of rows with fewer than asked for.
+  std::vector<std::pair<std::uint64_t, std::string>> fewer_;
 };
 
 }  // namespace
