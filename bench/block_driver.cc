@@ -76,6 +76,9 @@ LoopAction BlockDriver::HandleExit(Exit& exit) {
                        .control = control_};
     role = scenario_.on_exit(scene, exit);
   }
+  if (role == ExitRole::kMeasured && step_ != nullptr && !step_->Take()) {
+    role = ExitRole::kUnexpected;
+  }
   vcpu_.SetRole(role);
   if (role == ExitRole::kUnexpected) return LoopAction::kReturn;
   if (role == ExitRole::kMeasured) ++measured_;

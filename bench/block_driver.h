@@ -96,6 +96,17 @@ class StampingVcpu final {
   SwitchStamp stamps_[kMaxSwitches];
 };
 
+// What the vCPU's thread does at each measured exit before it enters again, as
+// part of what is measured. Scenario::host_step says what.
+class ExitStep {
+ public:
+  // False: it could not be done; the block ends with kUnexpectedExit.
+  virtual bool Take() = 0;
+
+ protected:
+  ~ExitStep() = default;
+};
+
 class BlockDriver final : public ExitHandler {
  public:
   // stop: looked at whenever run is interrupted; true ends the block with
@@ -103,6 +114,9 @@ class BlockDriver final : public ExitHandler {
   BlockDriver(VmOps& vm, const Scenario& scenario,
               const std::atomic<bool>& stop)
       : vm_(vm), scenario_(scenario), stop_(stop), vcpu_(vm.vcpu(0)) {}
+
+  // step: must outlive the driver; null: none.
+  void set_step(ExitStep* step) { step_ = step; }
 
   // Puts the guest into the VM, ready for the first block.
   Result Load(GuestMode mode);
@@ -130,6 +144,7 @@ class BlockDriver final : public ExitHandler {
   const std::atomic<bool>& stop_;
   StampingVcpu vcpu_;
   VcpuContext context_;
+  ExitStep* step_ = nullptr;
   GuestMode mode_ = GuestMode::kReal;
   bool control_ = false;
   std::uint32_t measured_ = 0;

@@ -10,9 +10,11 @@ namespace {
 
 using ListFunction = ScenarioList (*)();
 constexpr ListFunction kLists[] = {
-    ControlScenarios,     KernelScenarios, KernelIoScenarios,
-    KernelAskedScenarios, FastScenarios,   UserScenarios,
-    UserAskedScenarios,   IrqScenarios,    ApicIrqScenarios};
+    ControlScenarios,  KernelScenarios,      VmexitKernelScenarios,
+    KernelIoScenarios, KernelAskedScenarios, FastScenarios,
+    UserScenarios,     VmexitUserScenarios,  UserAskedScenarios,
+    IrqScenarios,      ApicIrqScenarios,     VmexitIrqScenarios,
+    VcpuScenarios};
 constexpr std::size_t kListCount = sizeof(kLists) / sizeof(kLists[0]);
 
 bool CpuIsAmd() {

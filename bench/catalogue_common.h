@@ -21,6 +21,24 @@ inline constexpr const char* kSeen =
 inline constexpr const char* kCounted =
     "the engine's exits counter moves once an iteration, against a control";
 
+inline constexpr const char* kHandled =
+    "the guest's handler counts one interrupt an iteration";
+
+// For blocks whose every iteration may wait for the host's scheduler.
+inline constexpr std::uint32_t kSlowBlock = 10;
+
+// MSRs of a local APIC in x2APIC mode, and bits of ICR (SDM 3A, 11.6.1).
+inline constexpr std::uint64_t kX2apicIcr = 0x830;
+inline constexpr std::uint64_t kX2apicSelfIpi = 0x83f;
+inline constexpr std::uint64_t kIcrToSelf = 1u << 18;  // shorthand
+inline constexpr std::uint64_t kIcrAssert = 1u << 14;  // level
+
+// Turns the local APICs on, in x2APIC mode, with the timer in deadline mode.
+// catalogue_irqchip.cc.
+bool StartApics(VmOps& vm);
+// How often WS_APIC_VECTOR's handler ran, or vCPU 1 had its turn.
+std::uint64_t Delivered(VmOps& vm);
+
 // Why some scenarios have no real mode.
 inline constexpr const char* kAboveOneMib =
     "it needs more memory than real mode reaches";

@@ -37,6 +37,21 @@ bool AddMemoryEvent(VmOps& vm) {
                        .address = WS_MMIO_HOLE,
                        .length = kStoreBytes});
 }
+// Of one value only, which these payloads write: 0.
+bool AddMatchingPortEvent(VmOps& vm) {
+  return AddEvent(vm, {.space = IoSpace::kPort,
+                       .address = WS_PORT_TEST,
+                       .length = 1,
+                       .match = true,
+                       .value = 0});
+}
+bool AddMatchingMemoryEvent(VmOps& vm) {
+  return AddEvent(vm, {.space = IoSpace::kMemory,
+                       .address = WS_MMIO_HOLE,
+                       .length = kStoreBytes,
+                       .match = true,
+                       .value = 0});
+}
 bool AddFastMemoryEvent(VmOps& vm) {
   return AddEvent(
       vm, {.space = IoSpace::kMemory, .address = WS_MMIO_HOLE, .length = 0});
@@ -65,6 +80,7 @@ void EmptyRing(VmOps& vm) { FeatureOf<IoEvents>(vm)->DrainCoalesced(); }
 constexpr Scenario kScenarios[] = {
     {.name = "kernel/pio_in",
      .summary = "IN of a byte from port 0x4d0, which the in-kernel PIC has",
+     .vmexit_test = "inl_from_kernel",
      .proof = kCounted,
      .proof_kind = ProofKind::kEngineCounter,
      .payload = Payload::k_pio_in_port,
@@ -73,6 +89,7 @@ constexpr Scenario kScenarios[] = {
      .knobs = "irqchip=full"},
     {.name = "kernel/pio_out",
      .summary = "OUT of 0 to port 0x4d0, which the in-kernel PIC has",
+     .vmexit_test = "outl_to_kernel",
      .proof = kCounted,
      .proof_kind = ProofKind::kEngineCounter,
      .payload = Payload::k_pio_out_port,
@@ -97,6 +114,7 @@ constexpr Scenario kScenarios[] = {
      .knobs = "irqchip=full"},
     {.name = "kernel/ioeventfd_pio",
      .summary = "OUT to a port that an ioeventfd listens to",
+     .vmexit_test = "portio-wildcard-eventfd:pci-io",
      .proof = kSignalled,
      .proof_kind = ProofKind::kEngineCounter,
      .payload = Payload::k_pio_out,
@@ -105,6 +123,7 @@ constexpr Scenario kScenarios[] = {
      .count = Signals},
     {.name = "kernel/ioeventfd_mmio",
      .summary = "a 4-byte store where an ioeventfd of length 4 listens",
+     .vmexit_test = "mmio-wildcard-eventfd:pci-mem",
      .proof = kSignalled,
      .proof_kind = ProofKind::kEngineCounter,
      .payload = Payload::k_mmio_write,
@@ -118,6 +137,25 @@ constexpr Scenario kScenarios[] = {
      .payload = Payload::k_mmio_write,
      .modes = kAllModes,
      .prepare = AddFastMemoryEvent,
+     .count = Signals},
+    {.name = "kernel/ioeventfd_pio_datamatch",
+     .summary = "OUT of 0 to a port where an ioeventfd listens for 0",
+     .vmexit_test = "portio-datamatch-eventfd:pci-io",
+     .proof = kSignalled,
+     .proof_kind = ProofKind::kEngineCounter,
+     .payload = Payload::k_pio_out_port,
+     .modes = kAllModes,
+     .arguments = {WS_PORT_TEST, 0},
+     .prepare = AddMatchingPortEvent,
+     .count = Signals},
+    {.name = "kernel/ioeventfd_mmio_datamatch",
+     .summary = "a 4-byte store of 0 where an ioeventfd listens for 0",
+     .vmexit_test = "mmio-datamatch-eventfd:pci-mem",
+     .proof = kSignalled,
+     .proof_kind = ProofKind::kEngineCounter,
+     .payload = Payload::k_mmio_write_value,
+     .modes = kAllModes,
+     .prepare = AddMatchingMemoryEvent,
      .count = Signals},
     {.name = "kernel/coalesced_pio",
      .summary = "OUT to a port whose writes are collected in a ring",

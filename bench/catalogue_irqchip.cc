@@ -11,19 +11,11 @@
 namespace worldswitch {
 namespace {
 
-constexpr std::uint64_t kX2apicIcr = 0x830;
-constexpr std::uint64_t kIcrToSelf = 1u << 18;  // destination shorthand
-constexpr std::uint64_t kIcrAssert = 1u << 14;  // level
-constexpr std::uint64_t kTimerTicks = 100000;   // some 40 us
-constexpr std::uint32_t kGsi = 24;              // behind the IOAPIC's pins
+constexpr std::uint64_t kTimerTicks = 100000;  // some 40 us
+constexpr std::uint32_t kGsi = 24;             // behind the IOAPIC's pins
 constexpr IrqfdToken kTheOnlyIrqfd = 0;
 constexpr MsiMessage kMessage = FixedMsi(0, WS_APIC_VECTOR);
 
-// Each of these may wait for the host's scheduler.
-constexpr std::uint32_t kSlowBlock = 10;
-
-constexpr const char* kHandled =
-    "the guest's handler counts one interrupt an iteration";
 constexpr const char* kHandledPolled =
     "the guest's handler counts one interrupt an iteration, and the engine's "
     "halt_successful_poll one as well";
@@ -33,34 +25,6 @@ constexpr const char* kHandledSlept =
 constexpr const char* kHandledAfterOut =
     "run returns the OUT, and the handler stamps, once an iteration";
 
-// Turns the local APICs on, in x2APIC mode, with the timer in deadline mode.
-bool StartApics(VmOps& vm) {
-  constexpr std::uint64_t kEnableX2apic = 3u << 10;  // IA32_APIC_BASE 11, 10
-  constexpr std::uint32_t kTpr = 0x80;
-  constexpr std::uint32_t kSvr = 0xf0;
-  constexpr std::uint32_t kSvrEnabled = 0x1ff;
-  constexpr std::uint32_t kLvtTimer = 0x320;
-  constexpr std::uint32_t kTscDeadline = 2u << 17;
-  auto* const irqchip = FeatureOf<Irqchip>(vm);
-  if (irqchip == nullptr) return false;
-  for (std::uint32_t i = 0; i < vm.vcpu_count(); ++i) {
-    VcpuOps& vcpu = vm.vcpu(i);
-    if (vcpu.fetch_registers(kSpecialRegisters) != Result::kOk) return false;
-    vcpu.registers().special.apic_base |= kEnableX2apic;
-    vcpu.registers().dirty |= kSpecialRegisters;
-    LapicState lapic;
-    if (vcpu.commit_registers() != Result::kOk ||
-        irqchip->GetLapic(i, &lapic) != Result::kOk) {
-      return false;
-    }
-    lapic.Set(kTpr, 0);
-    lapic.Set(kSvr, kSvrEnabled);
-    lapic.Set(kLvtTimer, kTscDeadline | WS_APIC_VECTOR);
-    if (irqchip->SetLapic(i, lapic) != Result::kOk) return false;
-  }
-  return true;
-}
-
 bool StartIrqfd(VmOps& vm) {
   if (!StartApics(vm)) return false;
   auto* const irqchip = FeatureOf<Irqchip>(vm);
@@ -69,14 +33,6 @@ bool StartIrqfd(VmOps& vm) {
   IrqfdToken token = 0;
   return irqchip->SetRouting(&route, 1) == Result::kOk &&
          irqchip->AddIrqfd(kGsi, &token) == Result::kOk;
-}
-
-std::uint64_t Delivered(VmOps& vm) {
-  std::uint32_t count = 0;
-  const std::byte* const at =
-      vm.memory().At(WS_MAILBOX_DELIVERED, sizeof(count));
-  if (at != nullptr) __builtin_memcpy(&count, at, sizeof(count));
-  return count;
 }
 
 bool SignalIrqfd(VmOps& vm) {
@@ -190,6 +146,7 @@ constexpr Scenario kIrqScenarios[] = {
      .count = Delivered},
     {.name = "irq/ipi",
      .summary = "WRMSR of ICR to vCPU 1, which spins, to its handler's stamp",
+     .vmexit_test = "ipi",
      .proof = kHandled,
      .kind = ScenarioKind::kPeerVcpu,
      .proof_kind = ProofKind::kEngineCounter,
@@ -204,6 +161,7 @@ constexpr Scenario kIrqScenarios[] = {
      .peer_payload = Payload::k_peer_spin},
     {.name = "irq/ipi_halted",
      .summary = "the same with vCPU 1 in HLT",
+     .vmexit_test = "ipi_halt",
      .proof = kHandled,
      .kind = ScenarioKind::kPeerVcpu,
      .proof_kind = ProofKind::kEngineCounter,
@@ -273,6 +231,41 @@ constexpr Scenario kIrqScenarios[] = {
 };
 
 }  // namespace
+
+bool StartApics(VmOps& vm) {
+  constexpr std::uint64_t kEnableX2apic = 3u << 10;  // IA32_APIC_BASE 11, 10
+  constexpr std::uint32_t kTpr = 0x80;
+  constexpr std::uint32_t kSvr = 0xf0;
+  constexpr std::uint32_t kSvrEnabled = 0x1ff;
+  constexpr std::uint32_t kLvtTimer = 0x320;
+  constexpr std::uint32_t kTscDeadline = 2u << 17;
+  Irqchip* const irqchip = FeatureOf<Irqchip>(vm);
+  if (irqchip == nullptr) return false;
+  for (std::uint32_t i = 0; i < vm.vcpu_count(); ++i) {
+    VcpuOps& vcpu = vm.vcpu(i);
+    if (vcpu.fetch_registers(kSpecialRegisters) != Result::kOk) return false;
+    vcpu.registers().special.apic_base |= kEnableX2apic;
+    vcpu.registers().dirty |= kSpecialRegisters;
+    LapicState lapic;
+    if (vcpu.commit_registers() != Result::kOk ||
+        irqchip->GetLapic(i, &lapic) != Result::kOk) {
+      return false;
+    }
+    lapic.Set(kTpr, 0);
+    lapic.Set(kSvr, kSvrEnabled);
+    lapic.Set(kLvtTimer, kTscDeadline | WS_APIC_VECTOR);
+    if (irqchip->SetLapic(i, lapic) != Result::kOk) return false;
+  }
+  return true;
+}
+
+std::uint64_t Delivered(VmOps& vm) {
+  std::uint32_t count = 0;
+  const std::byte* const at =
+      vm.memory().At(WS_MAILBOX_DELIVERED, sizeof(count));
+  if (at != nullptr) __builtin_memcpy(&count, at, sizeof(count));
+  return count;
+}
 
 ScenarioList FastScenarios() { return kFastScenarios; }
 ScenarioList ApicIrqScenarios() { return kIrqScenarios; }

@@ -12,7 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "bench/exit_text.h"
 #include "bench/judge.h"
-#include "bench/peer_scenarios.h"
+#include "bench/parallel_vcpus.h"
 #include "bench/sample.h"
 #include "bench/statistics.h"
 #include "core/host/errno_status.h"
@@ -28,13 +28,13 @@ constexpr std::size_t kWarmUpWindows = 4;
 constexpr double kWarmUpTolerance = 0.05;
 constexpr std::uint32_t kWarmUpCap = 40;
 
-// Batches: five, of as many iterations as fit into 20 ms together, at most
-// 1000.
+// Batches: five, of as many iterations as fit into 20 ms together, or into a
+// quarter of the budget; at most 1000.
 constexpr std::uint32_t kBatches = 5;
 constexpr std::uint32_t kBatchIterations = 200;
 constexpr std::uint32_t kFewestInBatch = 10;
 constexpr double kBatchSeconds = 0.02;
-constexpr double kAssumedTicksPerSecond = 2.5e9;  // only sizes the batch
+constexpr double kBatchShare = 0.25;
 
 // A counter that moves by less than this share of the iterations did not move
 // for them: interrupts of the host exit as well.
@@ -59,25 +59,39 @@ void AddMove(const OptionalValue& before, const OptionalValue& after,
 
 }  // namespace
 
-void GuestRepetition::Measure() {
+bool GuestRepetition::Prepare() {
   const Result loaded = driver_->Load(*row_.mode);
   if (loaded != Result::kOk) {
     Refuse(row_, Verdict::kUnsupported,
            absl::StrCat("the engine refuses this mode's registers: ",
                         ErrnoName(vm_.vcpu(0).last_error())));
-    return;
+    return false;
   }
   if (scenario_.prepare != nullptr && !scenario_.prepare(vm_)) {
     Refuse(row_, Verdict::kUnsupported,
            "this VM cannot be set up for it (the engine refuses)");
-    return;
+    return false;
   }
-  const std::unique_ptr<ScenarioPeer> peer =
-      StartPeer(vm_, scenario_, *row_.mode, watchdog_.stop());
-  if (peer != nullptr && !peer->ready()) {
-    Refuse(row_, Verdict::kUnsupported, peer->why());
-    return;
+  step_ = MakeScenarioStep(scenario_, *row_.mode, options_.cpu, options_.cpus,
+                           other_);
+  if (step_ != nullptr && !step_->ready()) {
+    Refuse(row_, Verdict::kUnsupported, step_->why());
+    return false;
   }
+  driver_->set_step(step_.get());
+  peer_ = scenario_.kind == ScenarioKind::kParallel
+              ? StartParallelPeers(vm_, *row_.mode, options_.cpu, options_.cpus,
+                                   watchdog_.stop())
+              : StartPeer(vm_, scenario_, *row_.mode, watchdog_.stop());
+  if (peer_ != nullptr && !peer_->ready()) {
+    Refuse(row_, Verdict::kUnsupported, peer_->why());
+    return false;
+  }
+  return true;
+}
+
+void GuestRepetition::Measure() {
+  if (!Prepare()) return;
   // One iteration first: what faults or hangs does so here.
   if (!RunBlock(BlockCommand::kSample, 1)) return;
   if (!WarmUpGuest() || !TakeSamples() || !TakeBatches()) return;
@@ -106,6 +120,10 @@ void GuestRepetition::Explain(BlockStatus status, bool barked) {
       break;
     }
     case BlockStatus::kUnexpectedExit: {
+      if (step_ != nullptr && !step_->ready()) {
+        Refuse(row_, Verdict::kUnproven, step_->why());
+        break;
+      }
       const Exit& exit = driver_->last_exit();
       const bool gave_up = exit.reason == ExitReason::kInternalError ||
                            exit.reason == ExitReason::kShutdown ||
@@ -130,37 +148,44 @@ void GuestRepetition::Explain(BlockStatus status, bool barked) {
   }
 }
 
-std::uint32_t GuestRepetition::BlockSize() const {
-  return std::min(kBlockIterations, scenario_.max_block);
-}
-
 bool GuestRepetition::WarmUpGuest() {
   WarmUp warm_up(kWarmUpWindows, kWarmUpTolerance);
-  std::vector<Sample> samples(BlockSize());
+  std::uint32_t size = std::min(kSlowBlockIterations, scenario_.max_block);
+  const Clock::time_point start = Clock::now();
   while (!warm_up.stable() && warm_up.seen() < kWarmUpCap) {
-    const Clock::time_point start = Clock::now();
-    if (!RunBlock(BlockCommand::kSample, BlockSize())) return false;
-    driver_->Samples(samples.data(), BlockSize());
+    const Clock::time_point block_start = Clock::now();
+    if (!RunBlock(BlockCommand::kSample, size)) return false;
+    std::vector<Sample> samples(size);
+    driver_->Samples(samples.data(), size);
     warm_up.Add(std::max(1.0, MedianRoundTrip(samples)));
+    const Clock::time_point now = Clock::now();
+    iteration_ = (now - block_start) / size;
+    // Whole blocks, if four of them fit into the budget.
+    const std::uint32_t whole = std::min(kBlockIterations, scenario_.max_block);
+    if (warm_up.seen() < kWarmUpWindows &&
+        iteration_ * whole * 4 < options_.budget) {
+      size = whole;
+    }
     // Slow exits need no forty blocks to be warm.
-    if (warm_up.seen() >= kWarmUpWindows &&
-        Clock::now() - start > options_.budget / 10) {
+    if (warm_up.seen() >= kWarmUpWindows && now - start > options_.budget / 2) {
       break;
     }
   }
+  block_size_ = size;
   repetition_.warm_up_blocks = static_cast<std::uint32_t>(warm_up.seen());
   repetition_.warm_up_stable = warm_up.stable();
   return true;
 }
 
 bool GuestRepetition::TakeSamples() {
-  const std::uint32_t size = BlockSize();
+  const std::uint32_t size = block_size_;
   const std::uint32_t blocks = (options_.samples + size - 1) / size;
   repetition_.samples.reserve(std::size_t{blocks} * size);
   repetition_.flags.reserve(std::size_t{blocks} * size);
   repetition_.control.reserve(std::size_t{blocks} * size);
   repetition_.has_legs = true;
   const Clock::time_point deadline = Clock::now() + options_.budget;
+  if (peer_ != nullptr) peer_->Begin();
   for (std::uint32_t block = 0; block < blocks; ++block) {
     if (watchdog_.stopped()) return false;
     if (block > 0 && Clock::now() > deadline) break;
@@ -172,6 +197,7 @@ bool GuestRepetition::TakeSamples() {
       return false;
     }
   }
+  if (peer_ != nullptr) others_failed_ = peer_->Finish(&others_);
   return true;
 }
 
@@ -192,7 +218,11 @@ bool GuestRepetition::SampleBlock(std::uint32_t size) {
   exits_seen_ += measured;
   for (std::uint32_t i = 0; i < size; ++i) {
     unsigned own = flags;
-    if (samples[i].cpu != (options_.cpu & 0xfff)) own |= kMigrated;
+    // Where moving is what is measured, it contaminates nothing.
+    if (scenario_.host_step != HostStep::kMoveToAnotherCpu &&
+        samples[i].cpu != (options_.cpu & 0xfff)) {
+      own |= kMigrated;
+    }
     if (samples[i].interrupted) own |= kSignalled;
     if (samples[i].g3 == 0) ++undelivered_;
     repetition_.flags.push_back(static_cast<std::uint8_t>(own));
@@ -212,9 +242,12 @@ bool GuestRepetition::ControlBlock(std::uint32_t size) {
 
 bool GuestRepetition::TakeBatches() {
   std::uint32_t count = kBatchIterations;
-  const double ticks = std::max(1.0, MedianRoundTrip(repetition_.samples));
-  const double fitting =
-      kBatchSeconds * kAssumedTicksPerSecond / ticks / kBatches;
+  using Seconds = std::chrono::duration<double>;
+  const double seconds =
+      std::min(kBatchSeconds, kBatchShare * Seconds(options_.budget).count());
+  // What comes before and after the stamps takes its time as well.
+  const double iteration = std::max(1e-9, Seconds(iteration_).count());
+  const double fitting = seconds / iteration / kBatches;
   if (fitting < count) {
     count = std::max(kFewestInBatch, static_cast<std::uint32_t>(fitting));
   }
@@ -278,11 +311,15 @@ void GuestRepetition::JudgeSamples() {
 
 void GuestRepetition::JudgeSeen() {
   const std::size_t wanted = repetition_.samples.size();
-  const std::string evidence = absl::StrCat(
-      "run returned it ", exits_seen_, " times in ", wanted, " iterations");
+  std::string evidence = absl::StrCat("run returned it ", exits_seen_,
+                                      " times in ", wanted, " iterations");
+  if (step_ != nullptr) absl::StrAppend(&evidence, "; ", step_->evidence());
+  if (!others_.empty()) absl::StrAppend(&evidence, "; ", others_);
   if (!consistent_ || fewest_exits_ < 1) {
     Judge(row_, Verdict::kUnproven,
           "the exits do not come out even with the iterations", evidence);
+  } else if (!others_failed_.empty()) {
+    Judge(row_, Verdict::kUnproven, others_failed_, evidence);
   } else if (scenario_.proof_kind == ProofKind::kDelivery && undelivered_ > 0) {
     Judge(row_, Verdict::kUnproven,
           absl::StrCat(undelivered_, " of ", wanted,

@@ -5,14 +5,17 @@
 #ifndef WORLDSWITCH_BENCH_GUEST_REPETITION_H_
 #define WORLDSWITCH_BENCH_GUEST_REPETITION_H_
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "bench/block_driver.h"
+#include "bench/host_steps.h"
 #include "bench/measure.h"
 #include "bench/noise.h"
+#include "bench/peer_scenarios.h"
 #include "bench/row.h"
 #include "bench/watchdog.h"
 #include "core/host/backend.h"
@@ -23,12 +26,13 @@ namespace worldswitch {
 class GuestRepetition {
  public:
   // vm: fresh, as Measurer::CreateVm makes it for the row's scenario. The row
-  // has a mode.
-  GuestRepetition(Row& row, Vm& vm, Watchdog& watchdog, NoiseProbe& noise,
-                  const MeasureOptions& options)
+  // has a mode. other: a second VM where the scenario's host_step needs one.
+  GuestRepetition(Row& row, Vm& vm, Vm* other, Watchdog& watchdog,
+                  NoiseProbe& noise, const MeasureOptions& options)
       : row_(row),
         scenario_(*row.scenario),
         vm_(vm),
+        other_(other),
         watchdog_(watchdog),
         noise_(noise),
         options_(options),
@@ -41,9 +45,10 @@ class GuestRepetition {
 
  private:
   // Those that return bool: false ends the repetition; the row knows why.
+  // Everything that the blocks need besides the guest's own vCPU.
+  bool Prepare();
   bool RunBlock(BlockCommand command, std::uint32_t count);
   void Explain(BlockStatus status, bool barked);
-  std::uint32_t BlockSize() const;  // iterations
 
   bool WarmUpGuest();
   bool TakeSamples();
@@ -70,15 +75,24 @@ class GuestRepetition {
   Row& row_;
   const Scenario& scenario_;
   Vm& vm_;
+  Vm* other_;
   Watchdog& watchdog_;
   NoiseProbe& noise_;
   const MeasureOptions& options_;
+  // Before the driver, which uses it.
+  std::unique_ptr<ScenarioStep> step_;
+  std::unique_ptr<ScenarioPeer> peer_;
   std::unique_ptr<BlockDriver> driver_;
   Repetition repetition_;
+  // How long one takes with everything around it, as of the last warm-up block.
+  std::chrono::steady_clock::duration iteration_ = {};
+  std::uint32_t block_size_ = 1;  // iterations; chosen by the warm-up
   bool consistent_ = true;
   double fewest_exits_ = 1;
   std::uint64_t exits_seen_ = 0;
   std::uint64_t undelivered_ = 0;
+  std::string others_;         // what the peer says it did
+  std::string others_failed_;  // why that proves nothing; "": it does
   std::uint64_t batch_count_ = 0;
   // By how much the counter moved in all batches; empty: it is not known.
   std::optional<std::int64_t> moved_ = 0;

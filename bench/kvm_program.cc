@@ -64,6 +64,8 @@ int RunKvmProgram(int argc, char** argv,
   program.engine = program.backend->engine();
   const Fingerprint fingerprint = ReadFingerprint();
   program.tsc_hz = fingerprint.tsc_hz;
+  absl::StatusOr<std::vector<std::uint32_t>> cpus = UsableCpus();
+  if (cpus.ok()) program.cpus = *std::move(cpus);
   absl::Status pinned = Pin(&program.cpu);
   if (program.tsc_hz <= 0) {
     pinned = absl::UnavailableError("the TSC's frequency is not known");

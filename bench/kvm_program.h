@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "backends/kvm/kvm_backend.h"
 
@@ -17,9 +18,10 @@ namespace worldswitch {
 
 struct KvmProgram {
   std::unique_ptr<KvmBackend> backend;
-  std::string engine;     // "kvm_pvm"
-  double tsc_hz = 0;      // ticks per second
-  std::uint32_t cpu = 0;  // pinned to
+  std::string engine;               // "kvm_pvm"
+  double tsc_hz = 0;                // ticks per second
+  std::uint32_t cpu = 0;            // pinned to
+  std::vector<std::uint32_t> cpus;  // those that the program may use
 
   double Seconds(double ticks) const { return ticks / tsc_hz; }
 };

@@ -11,6 +11,7 @@
 #include "bench/host_calls.h"
 #include "bench/judge.h"
 #include "bench/kicker.h"
+#include "bench/parallel_vcpus.h"
 #include "bench/tsc.h"
 #include "core/host/errno_status.h"
 
@@ -27,6 +28,11 @@ absl::StatusOr<std::unique_ptr<Vm>> Measurer::CreateVm(
   config.needs.memory_bytes = scenario.memory_bytes;
   if (scenario.huge_pages) config.backing = MemoryBacking::kHuge;
   if (scenario.kind == ScenarioKind::kPeerVcpu) config.needs.vcpus = 2;
+  if (scenario.kind == ScenarioKind::kParallel) {
+    std::string why;
+    config.needs.vcpus = ParallelVcpus(scenario, options_.cpus.size(), &why);
+    if (config.needs.vcpus == 0) return absl::UnavailableError(why);
+  }
   config.knobs = options_.knobs;
   if (scenario.knobs != nullptr) {
     KnobSettings own;
@@ -62,7 +68,8 @@ void Measurer::MeasureOnce(Row& row) {
     case ScenarioKind::kGuest:
     case ScenarioKind::kPeerVcpu:
     case ScenarioKind::kPeerIrq:
-      GuestRepetition(row, **vm, watchdog_, noise_, options_).Measure();
+    case ScenarioKind::kParallel:
+      MeasureGuest(row, **vm);
       break;
     case ScenarioKind::kKick:
       MeasureKick(row, **vm);
@@ -71,6 +78,19 @@ void Measurer::MeasureOnce(Row& row) {
       MeasureHostCall(row, **vm);
       break;
   }
+}
+
+void Measurer::MeasureGuest(Row& row, Vm& vm) {
+  std::unique_ptr<Vm> other;
+  if (row.scenario->host_step == HostStep::kRunAnotherVm) {
+    absl::StatusOr<std::unique_ptr<Vm>> made = CreateVm(*row.scenario);
+    if (!made.ok()) {
+      Refuse(row, Verdict::kUnsupported, std::string(made.status().message()));
+      return;
+    }
+    other = *std::move(made);
+  }
+  GuestRepetition(row, vm, other.get(), watchdog_, noise_, options_).Measure();
 }
 
 void Measurer::MeasureHostCall(Row& row, Vm& vm) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "bench/noise.h"
@@ -21,6 +22,8 @@ namespace worldswitch {
 // Iterations in one block: short against the seconds for which a shared host
 // changes speed, long against the reading of the noise between blocks.
 inline constexpr std::uint32_t kBlockIterations = 50;
+// The same for exits so slow that a few such blocks are beyond the budget.
+inline constexpr std::uint32_t kSlowBlockIterations = 10;
 
 struct MeasureOptions {
   std::uint32_t samples = 1000;  // a repetition, rounded up to whole blocks
@@ -28,7 +31,8 @@ struct MeasureOptions {
   // A repetition stops taking samples after this long: some exits cost half a
   // millisecond each.
   std::chrono::milliseconds budget{150};
-  KnobSettings knobs;  // for every VM
+  KnobSettings knobs;               // for every VM
+  std::vector<std::uint32_t> cpus;  // those that the program may use
 };
 
 class Measurer {
@@ -46,10 +50,16 @@ class Measurer {
   // dropped.
   void MeasureOnce(Row& row);
 
+  // From now on.
+  void set_budget(std::chrono::milliseconds budget) {
+    options_.budget = budget;
+  }
+
   // A VM as the row's scenario needs it.
   absl::StatusOr<std::unique_ptr<Vm>> CreateVm(const Scenario& scenario);
 
  private:
+  void MeasureGuest(Row& row, Vm& vm);
   void MeasureKick(Row& row, Vm& vm);
   void MeasureHostCall(Row& row, Vm& vm);
 

@@ -1,6 +1,7 @@
 // The other half of a scenario that takes two: vCPU 1 on a thread of its own
 // (kPeerVcpu), or a thread that raises interrupts for a guest that waits
-// (kPeerIrq). It lives as long as the repetition.
+// (kPeerIrq). It lives as long as the repetition. kParallel scenarios have
+// theirs from parallel_vcpus.h.
 
 #ifndef WORLDSWITCH_BENCH_PEER_SCENARIOS_H_
 #define WORLDSWITCH_BENCH_PEER_SCENARIOS_H_
@@ -21,6 +22,10 @@ class ScenarioPeer {
   // False: the scenario cannot be measured here, and why() says by whose word.
   bool ready() const { return why_.empty(); }
   const std::string& why() const { return why_; }
+  // Around the samples: what the peer does by itself, besides what the guest
+  // sees of it. Finish gives why it did not, or "", and what it did.
+  virtual void Begin() {}
+  virtual std::string Finish(std::string* /*evidence*/) { return ""; }
 
  protected:
   std::string why_;

@@ -11,7 +11,7 @@ target_link_libraries(ws_loops PUBLIC ws_bench ws_backend_kvm)
 add_library(ws_kvm_program STATIC ${CMAKE_CURRENT_LIST_DIR}/kvm_program.cc)
 target_link_libraries(ws_kvm_program PUBLIC ws_bench ws_backend_kvm
   benchmark::benchmark)
-foreach(name exit_latency lifecycle loop_overhead)
+foreach(name exit_latency lifecycle loop_overhead scale)
   add_executable(${name} ${CMAKE_CURRENT_LIST_DIR}/${name}.cc)
   target_link_libraries(${name} PRIVATE ws_kvm_program ws_loops)
 endforeach()

@@ -22,6 +22,7 @@ enum class ScenarioKind : std::uint8_t {
   kKick,      // a peer thread kicks a spinning guest
   kPeerVcpu,  // like kGuest, with vCPU 1 on a thread of its own
   kPeerIrq,   // like kGuest, with a peer thread that raises its interrupts
+  kParallel,  // like kGuest, with other vCPUs that exit all the time
   kHostCall,  // timed from the host's side; no guest code runs
 };
 
@@ -48,6 +49,14 @@ enum class ExitRole : std::uint8_t {
   kUnexpected,  // not part of the scenario: the row cannot be proven
 };
 
+// What the vCPU's thread does on the host at each measured exit, before it
+// enters again.
+enum class HostStep : std::uint8_t {
+  kNone,
+  kMoveToAnotherCpu,  // of those the program may use, in turns
+  kRunAnotherVm,      // one entry and exit of a second VM
+};
+
 // What a scenario's exit function may touch.
 struct ExitScene {
   VmOps& vm;
@@ -60,7 +69,10 @@ struct ExitScene {
 struct Scenario {
   const char* name = "";     // "user/pio_out"
   const char* summary = "";  // what it does, one line
-  const char* proof = "";    // how it is proven, one line
+  // The test of kvm-unit-tests' x86/vmexit that does the same, by the name it
+  // prints; in ring 0, where its guest runs. Null: it has none.
+  const char* vmexit_test = nullptr;
+  const char* proof = "";  // how it is proven, one line
   ScenarioKind kind = ScenarioKind::kGuest;
   ProofKind proof_kind = ProofKind::kExitSeen;
   Payload payload = Payload::k_empty;
@@ -98,6 +110,10 @@ struct Scenario {
   Counter second_counter = Counter::kExits;
   // kPeerVcpu: what vCPU 1 does, in the same mode, its interrupts on.
   Payload peer_payload = Payload::k_empty;
+  HostStep host_step = HostStep::kNone;
+  // kParallel: how many exit side by side; 0: one on each CPU that the program
+  // may use.
+  std::uint32_t parallel = 1;
   // kPeerIrq: the peer's part, once a sample. False: the engine refused.
   bool (*peer_raise)(VmOps& vm) = nullptr;
 };
@@ -114,6 +130,11 @@ ScenarioList UserScenarios();
 ScenarioList UserAskedScenarios();  // catalogue_asked.cc
 ScenarioList IrqScenarios();
 ScenarioList ApicIrqScenarios();  // catalogue_irqchip.cc
+ScenarioList VcpuScenarios();
+// catalogue_vmexit.cc: what only kvm-unit-tests' vmexit asked for.
+ScenarioList VmexitKernelScenarios();
+ScenarioList VmexitUserScenarios();
+ScenarioList VmexitIrqScenarios();
 
 // All scenarios, in the order of the table.
 class AllScenarios {

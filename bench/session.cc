@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cmath>
 #include <memory>
 #include <utility>
@@ -47,12 +48,40 @@ absl::Status CheckGlobs(const std::vector<std::string>& globs) {
   return absl::OkStatus();
 }
 
-std::string AllowedCpus(const cpu_set_t& allowed) {
-  std::vector<int> cpus;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (CPU_ISSET(cpu, &allowed)) cpus.push_back(cpu);
+// Shares the time of a run out among its pieces of work: what a quick one
+// leaves is there for the slow ones.
+class Pace {
+ public:
+  Pace(double seconds, std::uint64_t pieces)
+      : limited_(seconds > 0),
+        end_(Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                std::chrono::duration<double>(seconds))),
+        pieces_(pieces) {}
+
+  // For the samples of the piece that begins now; warm-up and batches take
+  // about as long again.
+  std::chrono::milliseconds NextBudget() {
+    using std::chrono::milliseconds;
+    constexpr milliseconds kMost(150);
+    // Quick exits need no more for all of their samples.
+    constexpr milliseconds kLeast(12);
+    const std::uint64_t left = pieces_ > 0 ? pieces_-- : 1;
+    if (!limited_) return kMost;
+    const auto share =
+        (end_ - Clock::now()) / static_cast<std::int64_t>(left) / 2;
+    return std::clamp(std::chrono::duration_cast<milliseconds>(share), kLeast,
+                      kMost);
   }
-  return absl::StrJoin(cpus, ", ");
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  const bool limited_;
+  const Clock::time_point end_;
+  std::uint64_t pieces_;
+};
+
+bool IsRefused(const Row& row) {
+  return row.verdict == Verdict::kUnsupported || row.verdict == Verdict::kHangs;
 }
 
 // Both sides of the A/A comparison: a VM each, the same scenario, blocks in
@@ -167,9 +196,11 @@ absl::StatusOr<SessionResult> RunSession(Backend& backend, Watchdog& watchdog,
                                          std::vector<Row> rows,
                                          const ProgressFunction& progress) {
   NoiseProbe noise(static_cast<int>(options.cpu));
-  Measurer measurer(
-      backend, watchdog, noise,
-      {.samples = options.samples, .cpu = options.cpu, .knobs = options.knobs});
+  Measurer measurer(backend, watchdog, noise,
+                    {.samples = options.samples,
+                     .cpu = options.cpu,
+                     .knobs = options.knobs,
+                     .cpus = options.cpus});
   // Trouble that concerns every row is told once, before anything is measured.
   {
     absl::StatusOr<std::unique_ptr<Vm>> trial = measurer.CreateVm(Scenario{});
@@ -188,15 +219,23 @@ absl::StatusOr<SessionResult> RunSession(Backend& backend, Watchdog& watchdog,
   const double steps =
       static_cast<double>(result.rows.size() + 1) * options.repetitions;
   double done = 0;
+  const auto measurable = static_cast<std::uint64_t>(
+      std::count_if(result.rows.begin(), result.rows.end(),
+                    [](const Row& row) { return !IsRefused(row); }));
+  Pace pace(options.seconds, (measurable + 1) * options.repetitions);
   for (std::uint32_t i = 0; i < options.repetitions; ++i) {
     for (Row& row : result.rows) {
       if (watchdog.stopped()) break;
       progress(row.Name(), done / steps);
-      measurer.MeasureOnce(row);
+      if (!IsRefused(row)) {
+        measurer.set_budget(pace.NextBudget());
+        measurer.MeasureOnce(row);
+      }
       ++done;
     }
     if (watchdog.stopped()) break;
     progress("A/A noise floor", done / steps);
+    pace.NextBudget();
     floor_works =
         floor_works && pair.Measure(options.samples, pools, &per_repetition);
     ++done;
@@ -218,29 +257,36 @@ absl::StatusOr<SessionResult> RunSession(Backend& backend, Watchdog& watchdog,
   return result;
 }
 
-absl::StatusOr<std::uint32_t> DefaultCpu() {
+absl::StatusOr<std::vector<std::uint32_t>> UsableCpus() {
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
   if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) {
     return ErrnoStatus(errno, "sched_getaffinity");
   }
-  for (int cpu = CPU_SETSIZE - 1; cpu >= 0; --cpu) {
-    if (CPU_ISSET(cpu, &allowed)) return static_cast<std::uint32_t>(cpu);
+  std::vector<std::uint32_t> cpus;
+  for (std::uint32_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &allowed)) cpus.push_back(cpu);
   }
-  return absl::InternalError("this thread may run on no CPU");
+  if (cpus.empty()) {
+    return absl::InternalError("this thread may run on no CPU");
+  }
+  return cpus;
+}
+
+absl::StatusOr<std::uint32_t> DefaultCpu() {
+  absl::StatusOr<std::vector<std::uint32_t>> cpus = UsableCpus();
+  if (!cpus.ok()) return cpus.status();
+  return cpus->back();
 }
 
 absl::Status PinToCpu(std::uint32_t cpu) {
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) {
-    return ErrnoStatus(errno, "sched_getaffinity");
-  }
-  if (cpu >= CPU_SETSIZE || !CPU_ISSET(cpu, &allowed)) {
+  absl::StatusOr<std::vector<std::uint32_t>> cpus = UsableCpus();
+  if (!cpus.ok()) return cpus.status();
+  if (std::find(cpus->begin(), cpus->end(), cpu) == cpus->end()) {
     return absl::InvalidArgumentError(
         absl::StrCat("cannot pin to CPU ", cpu,
                      ": it does not exist or is not allowed here. Allowed: ",
-                     AllowedCpus(allowed)));
+                     absl::StrJoin(*cpus, ", ")));
   }
   cpu_set_t only;
   CPU_ZERO(&only);

@@ -26,7 +26,11 @@ struct SessionOptions {
   std::uint32_t samples = 1000;        // a repetition
   std::uint32_t repetitions = 10;
   std::uint32_t cpu = 0;  // to pin to
-  KnobSettings knobs;     // for every VM
+  // About how long the whole run may take: slow exits get fewer samples for
+  // it, in the time that quick ones leave. 0: as long as it takes.
+  double seconds = 0;
+  std::vector<std::uint32_t> cpus;  // those that the program may use
+  KnobSettings knobs;               // for every VM
 };
 
 // Two identical VMs measured in turns: how far apart two figures of this run
@@ -62,6 +66,9 @@ absl::StatusOr<SessionResult> RunSession(Backend& backend, Watchdog& watchdog,
                                          std::vector<Row> rows,
                                          const ProgressFunction& progress);
 
+// The CPUs that the calling thread may run on: what the program may use, if it
+// is asked before anything is pinned.
+absl::StatusOr<std::vector<std::uint32_t>> UsableCpus();
 // Pins the calling thread. Fails with the range of CPUs that exist, or those
 // that are allowed.
 absl::Status PinToCpu(std::uint32_t cpu);

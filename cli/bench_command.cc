@@ -15,6 +15,7 @@
 #include "bench/output_file.h"
 #include "bench/result_json.h"
 #include "bench/session.h"
+#include "bench/vmexit_format.h"
 #include "cli/backends.h"
 #include "cli/commands.h"
 #include "cli/exit_code.h"
@@ -26,6 +27,12 @@
 namespace worldswitch {
 namespace {
 
+constexpr char kFormatTable[] = "table";
+constexpr char kFormatVmexit[] = "vmexit";
+
+// How long a run takes that nobody said anything about.
+constexpr double kDefaultSeconds = 75;
+
 // A block of the slowest scenario takes some 30 ms.
 constexpr std::chrono::milliseconds kPatience(2000);
 
@@ -36,6 +43,9 @@ struct BenchArguments {
   std::vector<std::string> knobs;
   std::uint32_t samples = 1000;
   std::uint32_t repetitions = 10;
+  std::optional<double> seconds;
+  bool counts_given = false;  // --samples or --repetitions
+  std::string format = kFormatTable;
   std::optional<std::uint32_t> cpu;
   std::string json;
   std::string raw;
@@ -61,6 +71,20 @@ absl::Status MakeOptions(const BenchArguments& arguments,
   options->mode = ModeByName(arguments.mode);
   options->samples = arguments.samples;
   options->repetitions = arguments.repetitions;
+  // Who says how much is to be measured waits for it.
+  options->seconds =
+      arguments.seconds.value_or(arguments.counts_given ? 0 : kDefaultSeconds);
+  if (arguments.format == kFormatVmexit) {
+    if (options->mode.value_or(GuestMode::kRing0) != GuestMode::kRing0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--format vmexit and --mode ", arguments.mode,
+                       ": vmexit's guest runs in ring 0"));
+    }
+    options->mode = GuestMode::kRing0;
+  }
+  absl::StatusOr<std::vector<std::uint32_t>> cpus = UsableCpus();
+  if (!cpus.ok()) return cpus.status();
+  options->cpus = *std::move(cpus);
   for (const std::string& knob : arguments.knobs) {
     absl::Status parsed = ParseKnobSetting(knob, &options->knobs);
     if (!parsed.ok()) return parsed;
@@ -90,6 +114,14 @@ int RunBench(const BenchArguments& arguments) {
   if (!made.ok()) return Fail(made, kExitUsage);
   absl::StatusOr<std::vector<Row>> rows = SelectRows(options);
   if (!rows.ok()) return Fail(rows.status(), kExitUsage);
+  const bool as_vmexit = arguments.format == kFormatVmexit;
+  if (as_vmexit) KeepVmexitRows(&*rows);
+  if (rows->empty()) {
+    return Fail(absl::NotFoundError(
+                    "none of these scenarios corresponds to a test of vmexit "
+                    "('worldswitch list' shows which do)"),
+                kExitUsage);
+  }
   std::optional<OutputFile> json;
   std::optional<OutputFile> raw;
   for (const absl::Status& opened :
@@ -124,7 +156,8 @@ int RunBench(const BenchArguments& arguments) {
   table.options = options;
   table.fingerprint = &fingerprint;
   table.color = &out == &std::cout && isatty(STDOUT_FILENO) == 1;
-  out << TableHead(table) << std::flush;
+  // What the lines of vmexit's format have no room for.
+  (as_vmexit ? std::cerr : out) << TableHead(table) << std::flush;
 
   absl::StatusOr<SessionResult> result = [&] {
     Progress progress;
@@ -134,7 +167,13 @@ int RunBench(const BenchArguments& arguments) {
                       });
   }();
   if (!result.ok()) return Fail(result.status(), kExitNoBackend);
-  out << TableBody(*result, table) << std::flush;
+  if (as_vmexit) {
+    const VmexitText text = VmexitFormat(result->rows);
+    out << text.lines << std::flush;
+    std::cerr << text.notes;
+  } else {
+    out << TableBody(*result, table) << std::flush;
+  }
 
   const ResultContext context = {
       .date = absl::FormatTime(absl::RFC3339_sec, absl::Now(),
@@ -192,15 +231,31 @@ void AddBenchCommand(CLI::App& app, const ChooseCommand& choose) {
           "them); may be given again")
       ->type_name("k=v")
       ->allow_extra_args(false);
+  CLI::Option* const samples =
+      bench
+          ->add_option("--samples", arguments->samples,
+                       "samples in a repetition; slow exits get fewer")
+          ->check(CLI::Range(std::uint32_t{1}, kMaxSamples))
+          ->capture_default_str();
+  CLI::Option* const repetitions =
+      bench
+          ->add_option("--repetitions", arguments->repetitions,
+                       "repetitions, each in a VM of its own")
+          ->check(CLI::Range(std::uint32_t{1}, kMaxRepetitions))
+          ->capture_default_str();
   bench
-      ->add_option("--samples", arguments->samples,
-                   "samples in a repetition; slow exits get fewer")
-      ->check(CLI::Range(std::uint32_t{1}, kMaxSamples))
-      ->capture_default_str();
+      ->add_option("--seconds", arguments->seconds,
+                   "about how long it may take: slow exits get fewer samples "
+                   "(default: 75; without a limit if --samples or "
+                   "--repetitions is given, or for 0)")
+      ->check(CLI::Range(0.0, 1e6));
   bench
-      ->add_option("--repetitions", arguments->repetitions,
-                   "repetitions, each in a VM of its own")
-      ->check(CLI::Range(std::uint32_t{1}, kMaxRepetitions))
+      ->add_option("--format", arguments->format,
+                   "table, or vmexit: 'name cycles' lines as kvm-unit-tests' "
+                   "vmexit prints them, of the scenarios that correspond to "
+                   "its tests and are proven")
+      ->type_name("table|vmexit")
+      ->check(CLI::IsMember({kFormatTable, kFormatVmexit}))
       ->capture_default_str();
   bench->add_option("--cpu", arguments->cpu,
                     "the CPU to pin to (default: the last one allowed)");
@@ -213,7 +268,8 @@ void AddBenchCommand(CLI::App& app, const ChooseCommand& choose) {
       ->add_option("--raw", arguments->raw,
                    "write every sample as CSV; '-' is standard output")
       ->type_name("FILE");
-  bench->callback([arguments, choose] {
+  bench->callback([arguments, choose, samples, repetitions] {
+    arguments->counts_given = samples->count() + repetitions->count() > 0;
     choose([arguments] { return RunBench(*arguments); });
   });
 }

@@ -22,9 +22,12 @@ std::string ModesOf(const Scenario& scenario) {
 
 int RunList() {
   for (const Scenario& scenario : AllScenarios()) {
-    std::cout << absl::StrFormat("%-29s %s\n    %s.\n    proof: %s.\n",
+    std::cout << absl::StrFormat("%-31s %s\n    %s.\n    proof: %s.\n",
                                  scenario.name, ModesOf(scenario),
                                  scenario.summary, scenario.proof);
+    if (scenario.vmexit_test != nullptr) {
+      std::cout << "    vmexit: " << scenario.vmexit_test << " (in ring0).\n";
+    }
   }
   return kExitOk;
 }
@@ -33,7 +36,9 @@ int RunList() {
 
 void AddListCommand(CLI::App& app, const ChooseCommand& choose) {
   CLI::App* list = app.add_subcommand(
-      "list", "List the scenarios: what each does and how it is proven.");
+      "list",
+      "List the scenarios: what each does, how it is proven, and which "
+      "test of\nkvm-unit-tests' vmexit does the same.");
   list->callback([choose] { choose(RunList); });
 }
 

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <map>
 #include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -71,7 +73,12 @@ class Painter {
 class Body {
  public:
   Body(const SessionResult& result, const TableContext& context)
-      : result_(result), context_(context), paint_(context.color) {}
+      : result_(result), context_(context), paint_(context.color) {
+    for (const Row& row : result.rows) {
+      summaries_.push_back(row.has_figures() ? std::optional(Summarize(row))
+                                             : std::nullopt);
+    }
+  }
 
   std::string Text() {
     AddRows();
@@ -94,19 +101,20 @@ class Body {
     absl::StrAppend(
         &text_,
         paint_(kBold,
-               absl::StrFormat("%-29s %-5s %-8s %7s %7s %5s %7s %7s %7s %7s",
+               absl::StrFormat("%-31s %-5s %-8s %7s %7s %5s %7s %7s %7s %7s",
                                "scenario", "mode", "verdict", "net", "p50",
                                "mad", "p90", "p99", "p99.9", "batch")),
         "\n");
     std::map<std::string, std::vector<std::string>> elsewhere;
-    for (const Row& row : result_.rows) {
+    for (std::size_t i = 0; i < result_.rows.size(); ++i) {
+      const Row& row = result_.rows[i];
       if (ByArchitecture(row)) {
         elsewhere[absl::StrCat("not in ", ModeOf(row), " (", row.why, ")")]
             .push_back(row.scenario->name);
         continue;
       }
       if (row.verdict == Verdict::kPending) continue;
-      AddRow(row);
+      AddRow(row, summaries_[i]);
     }
     for (const auto& [why, names] : elsewhere) {
       absl::StrAppend(
@@ -114,18 +122,18 @@ class Body {
     }
   }
 
-  void AddRow(const Row& row) {
+  void AddRow(const Row& row, const std::optional<Summary>& known) {
     const std::string head =
-        absl::StrFormat("%-29s %-5s ", row.scenario->name, ModeOf(row));
+        absl::StrFormat("%-31s %-5s ", row.scenario->name, ModeOf(row));
     const std::string verdict = VerdictName(row.verdict);
-    if (!row.has_figures()) {
+    if (!known.has_value()) {
       const std::string text = Wrap(
           absl::StrCat(head, verdict, row.why.empty() ? "" : ": ", row.why),
           head.size());
       absl::StrAppend(&text_, paint_(paint_.StyleOf(row.verdict), text));
       return;
     }
-    const Summary summary = Summarize(row);
+    const Summary& summary = *known;
     const Distribution& raw = summary.raw;
     absl::StrAppend(
         &text_, head,
@@ -141,7 +149,7 @@ class Body {
     const std::uint64_t asked =
         std::uint64_t{context_.options.samples} * result_.repetitions_done;
     if (raw.count() < asked) {
-      fewer_.push_back(absl::StrCat(row.Name(), " ", raw.count()));
+      fewer_.emplace_back(raw.count(), row.Name());
     }
     if (row.verdict == Verdict::kUnproven && !row.why.empty()) {
       absl::StrAppend(&text_, std::string(head.size(), ' '),
@@ -151,16 +159,17 @@ class Body {
 
   void AddLegs() {
     bool any = false;
-    for (const Row& row : result_.rows) {
-      if (!row.has_figures()) continue;
-      const Summary summary = Summarize(row);
+    for (std::size_t i = 0; i < result_.rows.size(); ++i) {
+      if (!summaries_[i].has_value()) continue;
+      const Row& row = result_.rows[i];
+      const Summary& summary = *summaries_[i];
       if (!summary.legs.has_value()) continue;
       if (!any) {
         any = true;
         absl::StrAppend(
             &text_, "\n",
             paint_(kBold,
-                   absl::StrFormat("%-29s %-5s %8s %8s %8s %10s %9s %9s",
+                   absl::StrFormat("%-31s %-5s %8s %8s %8s %10s %9s %9s",
                                    "legs "
                                    "(medians)",
                                    "mode", "exit", "handler", "entry",
@@ -168,7 +177,7 @@ class Body {
             "\n");
       }
       const Legs& legs = *summary.legs;
-      absl::StrAppendFormat(&text_, "%-29s %-5s %8d %8d %8d %10d %9d %9d",
+      absl::StrAppendFormat(&text_, "%-31s %-5s %8d %8d %8d %10d %9d %9d",
                             row.scenario->name, ModeOf(row), legs.exit,
                             legs.handler, legs.entry, legs.round_trip,
                             Residual(legs), summary.clock.half_width);
@@ -177,9 +186,10 @@ class Body {
       }
       text_.push_back('\n');
     }
-    for (const Row& row : result_.rows) {
-      if (!row.has_figures()) continue;
-      const ClockReport clock = Summarize(row).clock;
+    for (std::size_t i = 0; i < result_.rows.size(); ++i) {
+      if (!summaries_[i].has_value()) continue;
+      const Row& row = result_.rows[i];
+      const ClockReport& clock = summaries_[i]->clock;
       if (clock.verdict == ClockVerdict::kOffset ||
           clock.verdict == ClockVerdict::kInconsistent) {
         absl::StrAppend(
@@ -209,12 +219,7 @@ class Body {
                2));
     }
     AddContamination();
-    if (!fewer_.empty()) {
-      absl::StrAppend(&text_,
-                      Wrap(absl::StrCat("Slow, so with fewer samples: ",
-                                        absl::StrJoin(fewer_, ", "), "."),
-                           2));
-    }
+    AddFewer();
     absl::StrAppend(
         &text_,
         Wrap("net: median minus the median of the same loop "
@@ -236,13 +241,34 @@ class Body {
     }
   }
 
+  // The rows with fewer samples than were asked for.
+  void AddFewer() {
+    constexpr std::size_t kNamed = 10;
+    if (fewer_.empty()) return;
+    std::sort(fewer_.begin(), fewer_.end());
+    std::vector<std::string> named;
+    for (const auto& [count, name] : fewer_) {
+      if (named.size() == kNamed) break;
+      named.push_back(absl::StrCat(name, " ", count));
+    }
+    const std::size_t unnamed = fewer_.size() - named.size();
+    absl::StrAppend(
+        &text_,
+        Wrap(absl::StrCat(
+                 "Slow, so with fewer samples: ", absl::StrJoin(named, ", "),
+                 unnamed == 0 ? "."
+                              : absl::StrCat("; and ", unnamed,
+                                             " others with more than these.")),
+             2));
+  }
+
   void AddContamination() {
     Contamination all;
     std::uint64_t samples = 0;
     std::uint64_t unstable = 0;
-    for (const Row& row : result_.rows) {
-      if (!row.has_figures()) continue;
-      const Summary summary = Summarize(row);
+    for (const std::optional<Summary>& known : summaries_) {
+      if (!known.has_value()) continue;
+      const Summary& summary = *known;
       samples += summary.raw.count();
       all.samples += summary.contamination.samples;
       all.outliers += summary.contamination.outliers;
@@ -278,8 +304,10 @@ class Body {
   const SessionResult& result_;
   const TableContext& context_;
   Painter paint_;
+  std::vector<std::optional<Summary>> summaries_;  // of result_.rows, in order
   std::string text_;
-  std::vector<std::string> fewer_;  // rows with fewer samples than asked for
+  // How many samples, of rows with fewer than asked for.
+  std::vector<std::pair<std::uint64_t, std::string>> fewer_;
 };
 
 }  // namespace
@@ -315,6 +343,12 @@ std::string TableHead(const TableContext& context) {
                         "interleaved; pinned to CPU %d\n",
                         context.options.repetitions, context.options.samples,
                         context.options.cpu);
+  if (context.options.seconds > 0) {
+    absl::StrAppendFormat(&text,
+                          "time: about %.0f s in all (--seconds); slow exits "
+                          "get fewer samples\n",
+                          context.options.seconds);
+  }
   for (const auto& [name, value] : context.options.knobs) {
     absl::StrAppend(&text, "knob: ", name, "=", value, "\n");
   }

@@ -259,8 +259,11 @@ bool WriteGuest(VmOps& vm, GuestMode mode, Writer* memory) {
   std::byte* base = vm.memory().At(0, WS_MEMORY_BYTES);
   if (base == nullptr) return false;
   *memory = Writer(base);
-  memory->Copy(WS_CODE, ws_guest_begin,
-               static_cast<std::uint64_t>(ws_guest_end - ws_guest_begin));
+  const auto payloads =
+      static_cast<std::uint64_t>(ws_guest_end - ws_guest_begin);
+  // Would a payload more be one too many, no guest runs and every test says so.
+  if (payloads > kOwnCode - WS_CODE) return false;
+  memory->Copy(WS_CODE, ws_guest_begin, payloads);
   if (mode == GuestMode::kReal) {
     WriteRealVectors(*memory);
   } else {

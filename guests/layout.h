@@ -32,12 +32,12 @@
 #define WS_MAX_BLOCK 256
 
 #define WS_GDT 0x3000
-#define WS_TSS 0x4000 /* 104 bytes, then the I/O bitmap of 8193 bytes */
-#define WS_IDT 0x7000
-#define WS_CODE 0x8000 /* all payloads, at most 32 KiB */
+#define WS_CODE 0x4000 /* all payloads, then the caller's own code */
 #define WS_CODE_LIMIT 0x10000
 #define WS_KERNEL_STACK_TOP 0x11000
 #define WS_STACK_TOP 0x12000
+#define WS_IDT 0x12000
+#define WS_TSS 0x13000 /* 104 bytes, then the I/O bitmap of 8193 bytes */
 #define WS_PML4 0x20000
 #define WS_PDPT 0x21000
 #define WS_PAGE_DIRECTORY 0x22000 /* identity map of 1 GiB, 2 MiB pages */

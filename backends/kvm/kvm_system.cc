@@ -52,6 +52,13 @@ absl::StatusOr<std::shared_ptr<const KvmSystem>> KvmSystem::Open(
 
 absl::Status KvmSystem::Check() {
   const int version = ioctl(fd(), KVM_GET_API_VERSION, 0);
+  if (version < 0 && device_ == kDefaultDevice) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "KVM_GET_API_VERSION on ", device_, " failed: ", ErrnoName(errno), ". ",
+        device_,
+        " is not KVM here: make it anew (sudo mknod /dev/kvm c 10 232), or "
+        "name KVM's device (device=...)"));
+  }
   if (version < 0) {
     return ErrnoStatus(errno, absl::StrCat("KVM_GET_API_VERSION on ", device_),
                        "this is not KVM: name its device (device=/dev/kvm)");

@@ -1,5 +1,6 @@
 // Ten thousand VMs made and destroyed leave nothing behind: no descriptor, no
-// mapping, no kilobyte.
+// mapping, no kilobyte. Under a sanitizer it is fewer, and LeakSanitizer that
+// looks for the kilobytes.
 
 #include <algorithm>
 #include <filesystem>
@@ -17,6 +18,12 @@ namespace worldswitch {
 namespace {
 
 WS_GUEST(Halt, "hlt")
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
 
 struct Footprint {
   std::ptrdiff_t descriptors;
@@ -56,9 +63,9 @@ class KvmLeakTest : public KvmTest {
   }
 };
 
-TEST_F(KvmLeakTest, TenThousandVmsLeaveNothingBehind) {
+TEST_F(KvmLeakTest, VmsLeaveNothingBehind) {
   constexpr int kWarmUp = 200;
-  constexpr int kVms = 10000;
+  constexpr int kVms = kSanitized ? 1000 : 10000;
   for (int i = 0; i < kWarmUp; ++i) OneVm();
   ASSERT_FALSE(HasFatalFailure());
   const Footprint before = Now();
@@ -66,11 +73,11 @@ TEST_F(KvmLeakTest, TenThousandVmsLeaveNothingBehind) {
   const Footprint after = Now();
   EXPECT_EQ(after.descriptors, before.descriptors);
   EXPECT_EQ(after.mappings, before.mappings);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  RecordProperty("vms", kVms);
+  if (kSanitized) return;
   // A page or two of the allocator's; a kilobyte a VM would be 10,000.
   EXPECT_LE(after.data_kib - before.data_kib, 256);
   EXPECT_LE(after.resident_kib - before.resident_kib, 1024);
-#endif
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // The catalogue is complete and says how it proves what it claims.
 
+#include <iterator>
 #include <set>
 #include <string>
 
@@ -88,9 +89,68 @@ TEST(CatalogueTest, NamesAreUniqueAndGrouped) {
                              "irq/hlt_wake_polled",
                              "irq/hlt_wake",
                              "irq/eoi",
-                             "irq/timer_deadline"}) {
+                             "irq/timer_deadline",
+                             "vcpu/migrate_cpu",
+                             "vcpu/alternate_vms",
+                             "vcpu/parallel_2",
+                             "vcpu/parallel_cpus"}) {
     EXPECT_EQ(names.count(wanted), 1u) << wanted;
   }
+}
+
+// The names that x86/vmexit.c of kvm-unit-tests prints, those of its PCI tests
+// as QEMU's pci-testdev makes them.
+constexpr const char* kVmexitTests[] = {"cpuid",
+                                        "vmcall",
+                                        "mov_from_cr8",
+                                        "mov_to_cr8",
+                                        "inl_from_pmtimer",
+                                        "inl_from_qemu",
+                                        "inl_from_kernel",
+                                        "outl_to_kernel",
+                                        "mov_dr",
+                                        "tscdeadline_immed",
+                                        "tscdeadline",
+                                        "self_ipi_sti_nop",
+                                        "self_ipi_sti_hlt",
+                                        "self_ipi_tpr",
+                                        "self_ipi_tpr_sti_nop",
+                                        "self_ipi_tpr_sti_hlt",
+                                        "x2apic_self_ipi_sti_nop",
+                                        "x2apic_self_ipi_sti_hlt",
+                                        "x2apic_self_ipi_tpr",
+                                        "x2apic_self_ipi_tpr_sti_nop",
+                                        "x2apic_self_ipi_tpr_sti_hlt",
+                                        "ipi",
+                                        "ipi_halt",
+                                        "ple_round_robin",
+                                        "wr_kernel_gs_base",
+                                        "wr_tsx_ctrl_msr",
+                                        "wr_ibrs_msr",
+                                        "wr_ibpb_msr",
+                                        "wr_tsc_adjust_msr",
+                                        "rd_tsc_adjust_msr",
+                                        "toggle_cr0_wp",
+                                        "toggle_cr4_pge",
+                                        "mmio-no-eventfd:pci-mem",
+                                        "mmio-wildcard-eventfd:pci-mem",
+                                        "mmio-datamatch-eventfd:pci-mem",
+                                        "portio-no-eventfd:pci-io",
+                                        "portio-wildcard-eventfd:pci-io",
+                                        "portio-datamatch-eventfd:pci-io"};
+
+TEST(CatalogueTest, EveryTestOfVmexitHasOneScenarioThatRunsInRing0) {
+  std::multiset<std::string> named;
+  for (const Scenario& scenario : AllScenarios()) {
+    if (scenario.vmexit_test == nullptr) continue;
+    named.insert(scenario.vmexit_test);
+    EXPECT_EQ(WhyNotInMode(scenario, GuestMode::kRing0), nullptr)
+        << scenario.name;
+  }
+  for (const char* test : kVmexitTests) {
+    EXPECT_EQ(named.count(test), 1u) << test;
+  }
+  EXPECT_EQ(named.size(), std::size(kVmexitTests));
 }
 
 TEST(CatalogueTest, EveryScenarioSaysWhatItDoesAndHowItIsProven) {
@@ -116,6 +176,11 @@ TEST(CatalogueTest, EveryScenarioSaysWhatItDoesAndHowItIsProven) {
         << scenario.name;
     EXPECT_EQ(scenario.peer_raise != nullptr,
               scenario.kind == ScenarioKind::kPeerIrq)
+        << scenario.name;
+    EXPECT_EQ(scenario.parallel != 1, scenario.kind == ScenarioKind::kParallel)
+        << scenario.name;
+    // The step is taken at a measured exit.
+    EXPECT_TRUE(scenario.host_step == HostStep::kNone || sees_exits)
         << scenario.name;
   }
 }
