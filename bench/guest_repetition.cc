@@ -365,14 +365,16 @@ void GuestRepetition::JudgeSecond(std::string evidence) {
           absl::StrCat("the engine has no counter '", name, "'"), evidence);
     return;
   }
-  absl::StrAppendFormat(&evidence, "; %s %+d", name, *second_moved_);
+  const std::string second = absl::StrFormat("%s %+d", name, *second_moved_);
+  absl::StrAppend(&evidence, "; ", second);
   const double share =
       static_cast<double>(*second_moved_) / static_cast<double>(batch_count_);
   const bool holds = scenario_.second == SecondCounter::kMoves
                          ? share >= 1 - kNoExitShare
                          : share <= kNoExitShare;
   Judge(row_, holds ? Verdict::kProven : Verdict::kUnproven,
-        holds ? "" : evidence, evidence);
+        holds ? "" : absl::StrCat(second, " for ", batch_count_, " iterations"),
+        evidence);
 }
 
 }  // namespace worldswitch
