@@ -62,7 +62,7 @@ class KvmKickStormTest : public KvmTest {
 
   // One kicker's part of the storm.
   void KickAll(Kicks& kicks, std::uint32_t seed) {
-    constexpr std::uint32_t kOneInSoMany = 8;  // waits for its answer
+    constexpr std::uint32_t kOneInSoMany = 16;  // waits for its answer
     std::minstd_rand random(seed);
     const KickHandle handle = vcpu().kick_handle();
     for (std::uint64_t kick = 1; kick <= kKicksEach && !over_; ++kick) {
