@@ -75,10 +75,8 @@ constexpr BitField FlagField(const char* name, std::uint8_t bit) {
 }
 constexpr BitField NumberField(const char* name, std::uint8_t low,
                                std::uint8_t width) {
-  return BitField{.name = name,
-                  .low = low,
-                  .width = width,
-                  .kind = BitFieldKind::kNumber};
+  return BitField{
+      .name = name, .low = low, .width = width, .kind = BitFieldKind::kNumber};
 }
 constexpr BitField HexField(const char* name, std::uint8_t low,
                             std::uint8_t width) {

@@ -15,10 +15,10 @@ inline constexpr const char* kGeneralRegisterNames[16] = {
 
 // By vector; null: reserved, or not an exception.
 inline constexpr const char* kExceptionNames[32] = {
-    "#DE",   "#DB",   nullptr, "#BP", "#OF",   "#BR",   "#UD",   "#NM",
-    "#DF",   nullptr, "#TS",   "#NP", "#SS",   "#GP",   "#PF",   nullptr,
-    "#MF",   "#AC",   "#MC",   "#XM", "#VE",   "#CP",   nullptr, nullptr,
-    nullptr, nullptr, nullptr, nullptr, "#HV", "#VC",   "#SX",   nullptr};
+    "#DE",   "#DB",   nullptr, "#BP",   "#OF", "#BR", "#UD",   "#NM",
+    "#DF",   nullptr, "#TS",   "#NP",   "#SS", "#GP", "#PF",   nullptr,
+    "#MF",   "#AC",   "#MC",   "#XM",   "#VE", "#CP", nullptr, nullptr,
+    nullptr, nullptr, nullptr, nullptr, "#HV", "#VC", "#SX",   nullptr};
 
 }  // namespace worldswitch
 

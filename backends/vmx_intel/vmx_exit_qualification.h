@@ -24,13 +24,12 @@ struct VmxExitReasonField {
       FlagField("shadow stack prematurely busy", 25);
   static constexpr BitField kBusLock = FlagField("bus lock asserted", 26);
   static constexpr BitField kEnclave = FlagField("from enclave mode", 27);
-  static constexpr BitField kPendingMtf =
-      FlagField("pending MTF VM exit", 28);
+  static constexpr BitField kPendingMtf = FlagField("pending MTF VM exit", 28);
   static constexpr BitField kFromRoot =
       FlagField("from VMX root operation", 29);
   static constexpr BitField kEntryFailure = FlagField("VM-entry failure", 31);
-  static constexpr std::array kAll = {kBasic,      kBusyShadowStack, kBusLock,
-                                      kEnclave,    kPendingMtf,      kFromRoot,
+  static constexpr std::array kAll = {kBasic,       kBusyShadowStack, kBusLock,
+                                      kEnclave,     kPendingMtf,      kFromRoot,
                                       kEntryFailure};
 };
 
@@ -38,32 +37,31 @@ struct VmxExitReasonField {
 // (0x4408) and VM-entry interruption information (0x4016).
 struct VmxInterruption {
   static constexpr const char* kTypes[] = {
-      "external interrupt",   "reserved",
+      "external interrupt",     "reserved",
       "non-maskable interrupt", "hardware exception",
-      "software interrupt",   "privileged software exception",
-      "software exception",   "other event"};
+      "software interrupt",     "privileged software exception",
+      "software exception",     "other event"};
   static constexpr std::uint32_t kHardwareException = 3;
 
   static constexpr BitField kVector = NumberField("vector", 0, 8);
   static constexpr BitField kType = ChoiceField("type", 8, 3, kTypes);
-  static constexpr BitField kErrorCodeValid =
-      FlagField("error code valid", 11);
+  static constexpr BitField kErrorCodeValid = FlagField("error code valid", 11);
   static constexpr BitField kNmiUnblocking =
       FlagField("NMI unblocking due to IRET", 12);
   static constexpr BitField kNestedException =
       FlagField("nested exception", 13);
   static constexpr BitField kValid = FlagField("valid", 31);
-  static constexpr std::array kAll = {kVector,        kType,
-                                      kErrorCodeValid, kNmiUnblocking,
+  static constexpr std::array kAll = {kVector,          kType,
+                                      kErrorCodeValid,  kNmiUnblocking,
                                       kNestedException, kValid};
 };
 
 // Exit 0, where the exception is #DB.
 struct VmxDebugQualification {
   static constexpr std::array kAll = {
-      FlagField("B0", 0),   FlagField("B1", 1),  FlagField("B2", 2),
-      FlagField("B3", 3),   FlagField("BLD", 11), FlagField("BD", 13),
-      FlagField("BS", 14),  FlagField("RTM", 16)};
+      FlagField("B0", 0),  FlagField("B1", 1),   FlagField("B2", 2),
+      FlagField("B3", 3),  FlagField("BLD", 11), FlagField("BD", 13),
+      FlagField("BS", 14), FlagField("RTM", 16)};
 };
 
 // Exit 0, where the exception is #NM: what XFD caught.
@@ -90,8 +88,7 @@ struct VmxTaskSwitchQualification {
   static constexpr const char* kSources[] = {"CALL", "IRET", "JMP",
                                              "task gate in IDT"};
   static constexpr BitField kSelector = HexField("TSS selector", 0, 16);
-  static constexpr BitField kSource =
-      ChoiceField("source", 30, 2, kSources);
+  static constexpr BitField kSource = ChoiceField("source", 30, 2, kSources);
   static constexpr std::array kAll = {kSelector, kSource};
 };
 
@@ -112,8 +109,7 @@ struct VmxCrQualification {
   static constexpr const char* kOperandTypes[] = {"register", "memory"};
 
   static constexpr BitField kNumber = NumberField("CR", 0, 4);
-  static constexpr BitField kAccess =
-      ChoiceField("access", 4, 2, kAccessTypes);
+  static constexpr BitField kAccess = ChoiceField("access", 4, 2, kAccessTypes);
   static constexpr BitField kLmswOperand =
       ChoiceField("LMSW operand", 6, 1, kOperandTypes)
           .When(kAccess, 1u << kLmsw);
@@ -122,8 +118,8 @@ struct VmxCrQualification {
           .When(kAccess, 1u << kMovTo | 1u << kMovFrom);
   static constexpr BitField kLmswSource =
       HexField("LMSW source data", 16, 16).When(kAccess, 1u << kLmsw);
-  static constexpr std::array kAll = {kNumber, kAccess, kLmswOperand,
-                                      kRegister, kLmswSource};
+  static constexpr std::array kAll = {kNumber, kAccess, kLmswOperand, kRegister,
+                                      kLmswSource};
 };
 
 // Exit 29.
@@ -152,8 +148,8 @@ struct VmxIoQualification {
   static constexpr BitField kOperand =
       ChoiceField("operand encoding", 6, 1, kOperands);
   static constexpr BitField kPort = HexField("port", 16, 16);
-  static constexpr std::array kAll = {kSize, kIn, kString, kRep, kOperand,
-                                      kPort};
+  static constexpr std::array kAll = {kSize, kIn,      kString,
+                                      kRep,  kOperand, kPort};
 };
 
 // Exit 33.
@@ -238,8 +234,7 @@ struct VmxEptViolationQualification {
       FlagField("linear address execute-disable", 11).When(kLinearValid, 2);
   static constexpr BitField kNmiUnblocking =
       FlagField("NMI unblocking due to IRET", 12);
-  static constexpr BitField kShadowStack =
-      FlagField("shadow-stack access", 13);
+  static constexpr BitField kShadowStack = FlagField("shadow-stack access", 13);
   static constexpr BitField kSupervisorShadowStack =
       FlagField("supervisor shadow-stack page", 14);
   static constexpr BitField kGuestPagingVerification =
@@ -280,8 +275,7 @@ struct VmxPmlFullQualification {
 
 // Exit 66.
 struct VmxSppQualification {
-  static constexpr const char* kTypes[] = {"SPP misconfiguration",
-                                           "SPP miss"};
+  static constexpr const char* kTypes[] = {"SPP misconfiguration", "SPP miss"};
   static constexpr BitField kType = ChoiceField("event", 11, 1, kTypes);
   static constexpr BitField kNmiUnblocking =
       FlagField("NMI unblocking due to IRET", 12);

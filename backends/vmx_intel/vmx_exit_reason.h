@@ -102,7 +102,7 @@ enum class VmxExitReason : std::uint16_t {
 
 struct VmxExitInfo {
   VmxExitReason reason = {};
-  const char* name = nullptr;   // the manual's: "I/O instruction"
+  const char* name = nullptr;    // the manual's: "I/O instruction"
   BitFields qualification = {};  // empty: the exit leaves none
 };
 
@@ -114,8 +114,7 @@ const VmxExitInfo* FindVmxExit(std::uint16_t basic);
 
 // Bits 15:0 of the exit-reason field.
 constexpr std::uint16_t BasicReason(std::uint64_t exit_reason) {
-  return static_cast<std::uint16_t>(
-      VmxExitReasonField::kBasic.Of(exit_reason));
+  return static_cast<std::uint16_t>(VmxExitReasonField::kBasic.Of(exit_reason));
 }
 
 // The fields of the qualification. Of an exception's they depend on which it

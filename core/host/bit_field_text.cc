@@ -36,8 +36,7 @@ std::string DescribeBitFields(BitFields fields, std::uint64_t word) {
   for (const BitField& field : fields) {
     if (!field.AppliesTo(word)) continue;
     if (field.kind != BitFieldKind::kFlag) {
-      Append(&text,
-             absl::StrCat(field.name, " ", BitFieldValue(field, word)));
+      Append(&text, absl::StrCat(field.name, " ", BitFieldValue(field, word)));
     } else if (field.IsSet(word)) {
       Append(&text, field.name);
     }
