@@ -17,6 +17,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "backends/kvm/hardware_exit.h"
 #include "backends/kvm/kvm_features.h"
 #include "backends/kvm/kvm_stats.h"
 #include "backends/kvm/kvm_system.h"
@@ -35,6 +36,8 @@ struct KvmVmOptions {
   int kick_signal = 0;  // prepared by KickBlock::PrepareSignal
   // Entries of each vCPU's dirty ring, a power of two; 0: none.
   std::uint32_t dirty_ring = 0;
+  // How the vendor's backend puts exits of the hardware into words.
+  DescribeHardwareExit describe_hardware_exit = nullptr;
   // Called in this order, each if set, in the order added; the first error ends
   // the making of the VM. before_vcpus: the place for KVM_ENABLE_CAP.
   std::vector<std::function<absl::Status(KvmVm&)>> before_vcpus;
@@ -60,6 +63,9 @@ class KvmVm final : public Vm {
   OptionalValue counter(Counter counter, std::uint32_t vcpu_index) override;
   Result discard_memory(std::uint64_t gpa, std::uint64_t length) override;
   void* feature(FeatureId id) override { return features_.Get(id); }
+  std::string Explain(const Exit& exit) const override {
+    return ExplainKvmExit(exit, describe_hardware_exit_);
+  }
 
   KvmVcpu& kvm_vcpu(std::uint32_t index) { return *vcpus_[index]; }
   const KvmSystem& system() const { return *system_; }
@@ -98,6 +104,7 @@ class KvmVm final : public Vm {
   std::vector<KvmStats> stats_;  // one per vCPU, or none
   bool shared_time_stamp_ = false;
   std::uint32_t dirty_ring_entries_ = 0;
+  DescribeHardwareExit describe_hardware_exit_ = nullptr;
   KvmFeatures features_{*this};
 };
 
