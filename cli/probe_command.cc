@@ -62,6 +62,7 @@ std::vector<CapabilityReport> AllReports() {
   for (CapabilityReport& report : SvmReports(sources)) {
     reports.push_back(std::move(report));
   }
+  reports.push_back(KvmFeatureReport(sources));
   return reports;
 }
 

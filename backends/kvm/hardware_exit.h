@@ -16,14 +16,14 @@ namespace worldswitch {
 // By the names that the tracepoint kvm_exit has for the same values. Empty: not
 // told.
 struct HardwareExit {
-  bool entry_failed = false;                // of KVM_EXIT_FAIL_ENTRY
-  std::optional<std::uint64_t> reason;      // VMX exit reason, SVM EXITCODE
-  std::optional<std::uint64_t> info1;       // exit qualification, EXITINFO1
-  std::optional<std::uint64_t> info2;       // IDT-vectoring info, EXITINFO2
-  std::optional<std::uint64_t> intr_info;   // VM-exit interruption information,
-                                            // EXITINTINFO bits 31:0
-  std::optional<std::uint64_t> error_code;  // of the event in intr_info
-  std::optional<std::uint64_t> gpa;         // guest-physical address
+  bool entry_failed = false;                    // of KVM_EXIT_FAIL_ENTRY
+  std::optional<std::uint64_t> reason = {};     // VMX exit reason, EXITCODE
+  std::optional<std::uint64_t> info1 = {};      // qualification, EXITINFO1
+  std::optional<std::uint64_t> info2 = {};      // IDT vectoring, EXITINFO2
+  std::optional<std::uint64_t> intr_info = {};  // VM-exit interruption
+                                                // information, EXITINTINFO 31:0
+  std::optional<std::uint64_t> error_code = {};  // of the event in intr_info
+  std::optional<std::uint64_t> gpa = {};         // guest-physical address
 };
 
 // What KVM told of the hardware's exit with `exit`; nothing of most exits.

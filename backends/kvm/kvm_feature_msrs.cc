@@ -8,11 +8,34 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "backends/kvm/kvm_header.h"
 #include "backends/kvm/kvm_status.h"
 
 namespace worldswitch {
 namespace {
+
+struct NamedMsr {
+  std::uint32_t index;
+  const char* name;
+};
+constexpr NamedMsr kNamedMsrs[] = {
+    {0x8B, "IA32_BIOS_SIGN_ID"},
+    {0xCE, "MSR_PLATFORM_INFO"},
+    {0x10A, "IA32_ARCH_CAPABILITIES"},
+    {0x345, "IA32_PERF_CAPABILITIES"},
+    {0xC0010015, "HWCR"},
+    {0xC0011029, "DE_CFG"},
+};
+constexpr std::uint32_t kFirstVmx = 0x480;
+constexpr std::uint32_t kLastVmx = 0x49F;
+
+const char* MsrName(std::uint32_t index) {
+  for (const NamedMsr& msr : kNamedMsrs) {
+    if (msr.index == index) return msr.name;
+  }
+  return "MSR";
+}
 
 // Room for a list of `count` indices behind its header.
 std::vector<std::uint32_t> EmptyList(std::uint32_t count) {
@@ -68,6 +91,28 @@ absl::StatusOr<std::map<std::uint32_t, std::uint64_t>> KvmFeatureMsrs(
     }
   }
   return msrs;
+}
+
+CapabilityReport KvmFeatureReport(const CapabilitySources& sources) {
+  CapabilityReport report;
+  report.vendor = "KVM";
+  report.of = "its other feature MSRs, as it offers them to guests";
+  report.source = absl::StrCat("KVM_GET_MSRS on ", sources.kvm_source);
+  if (!sources.kvm_feature_msrs.ok()) {
+    report.note = std::string(sources.kvm_feature_msrs.status().message());
+    return report;
+  }
+  CapabilityGroup group;
+  group.name = "values";
+  group.register_name =
+      absl::StrCat(sources.kvm_feature_msrs->size(), " feature MSRs in all");
+  for (const auto& [index, value] : *sources.kvm_feature_msrs) {
+    if (index >= kFirstVmx && index <= kLastVmx) continue;
+    group.facts.push_back(
+        {RegisterTitle(MsrName(index), index), absl::StrFormat("%#x", value)});
+  }
+  report.groups.push_back(std::move(group));
+  return report;
 }
 
 void AddKvmSources(const KvmSystem& system, CapabilitySources* sources) {

@@ -19,6 +19,9 @@ namespace worldswitch {
 absl::StatusOr<std::map<std::uint32_t, std::uint64_t>> KvmFeatureMsrs(
     const KvmSystem& system);
 
+// Those that belong to no vendor's virtualization, as KVM has them.
+CapabilityReport KvmFeatureReport(const CapabilitySources& sources);
+
 // Fills in the KVM part of `sources`.
 void AddKvmSources(const KvmSystem& system, CapabilitySources* sources);
 

@@ -63,10 +63,9 @@ absl::Status CheckEngine(const KvmVendor& vendor, KvmEngine found,
                 " is not known (no module of one is loaded, or two are)")
           : absl::StrCat("the engine behind ", device, " is ",
                          KvmEngineName(found));
-  return absl::FailedPreconditionError(
-      absl::StrCat(what, ", and ", vendor.name, " is ", vendor.technology,
-                   " alone: it needs ", KvmEngineName(vendor.engine),
-                   "; use backend ", BackendOf(found), ", or auto"));
+  return absl::FailedPreconditionError(absl::StrCat(
+      what, ", and ", vendor.name, " is for ", vendor.technology, " on ",
+      KvmEngineName(vendor.engine), " alone; take backend ", BackendOf(found)));
 }
 
 BackendFactory KvmVendorFactory(const KvmVendor& vendor) {

@@ -12,6 +12,7 @@
 #ifndef WORLDSWITCH_BACKENDS_VMX_INTEL_VMX_CAPABILITY_H_
 #define WORLDSWITCH_BACKENDS_VMX_INTEL_VMX_CAPABILITY_H_
 
+#include <array>
 #include <cstdint>
 
 #include "core/bit_field.h"
@@ -43,6 +44,22 @@ enum class VmxMsr : std::uint32_t {
 };
 inline constexpr std::uint32_t kFirstVmxMsr = 0x480;
 inline constexpr std::uint32_t kVmxMsrCount = 20;
+
+// IA32_FEATURE_CONTROL: whether firmware left VMX usable.
+struct VmxFeatureControl {
+  static constexpr std::uint32_t kMsr = 0x3A;
+  static constexpr BitField kLock = FlagField("lock", 0);
+  static constexpr BitField kInsideSmx = FlagField("VMX inside SMX", 1);
+  static constexpr BitField kOutsideSmx = FlagField("VMX outside SMX", 2);
+  static constexpr std::array kAll = {kLock,
+                                      kInsideSmx,
+                                      kOutsideSmx,
+                                      HexField("SENTER local functions", 8, 7),
+                                      FlagField("SENTER global", 15),
+                                      FlagField("SGX launch control", 17),
+                                      FlagField("SGX global", 18),
+                                      FlagField("LMCE", 20)};
+};
 
 // "IA32_VMX_BASIC".
 const char* VmxMsrName(VmxMsr msr);

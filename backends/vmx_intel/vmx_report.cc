@@ -166,6 +166,16 @@ CapabilityReport ProcessorReport(const CapabilitySources& sources) {
     }
   }
   report.groups = VmxCapabilityGroups(vmx);
+  const absl::StatusOr<std::uint64_t> control =
+      sources.read_msr(VmxFeatureControl::kMsr);
+  if (control.ok()) {
+    report.groups.push_back(
+        {.name = "what firmware allows",
+         .register_name =
+             RegisterTitle("IA32_FEATURE_CONTROL", VmxFeatureControl::kMsr),
+         .value = *control,
+         .facts = BitFieldFacts(VmxFeatureControl::kAll, *control)});
+  }
   return report;
 }
 
