@@ -178,10 +178,8 @@ TEST(VmxCapabilityTest, SkylakeFields) {
             nullptr);
 }
 
-// Sandy Bridge had no APIC-register virtualization, no PLE in this part; Ivy
-// Bridge brought both RDRAND exiting and EPT as before; Broadwell RDSEED, #VE,
-// XSAVES and shadowing. VirtualBox, src/VBox/VMM/VMMR3/cpus/
-// Intel_Core_i7_{2635QM,3820QM,3960X,5600U}.h and Intel_Core_i5_3570.h.
+// Sandy Bridge, Sandy Bridge-E, Ivy Bridge, Broadwell, as dumped in VirtualBox,
+// src/VBox/VMM/VMMR3/cpus/Intel_Core_i{5,7}_*.h.
 TEST(VmxCapabilityTest, SecondaryControlsGrewWithTheGenerations) {
   const auto names = [](std::uint64_t value) {
     return With(Capabilities({{VmxMsr::kProcBased2, value}}),
