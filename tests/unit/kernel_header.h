@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <map>
-#include <regex>
+#include <sstream>
 #include <string>
 
 namespace worldswitch {
@@ -22,16 +22,17 @@ inline std::map<std::string, std::uint64_t> DefinesOf(
   for (const char* const directory :
        {"/usr/include/x86_64-linux-gnu/asm/", "/usr/include/asm/"}) {
     std::ifstream file(directory + name);
-    const std::regex pattern("#define\\s+" + prefix +
-                             "(\\w+)\\s+(-?(?:0[xX][0-9a-fA-F]+|[0-9]+))\\s*");
-    std::smatch match;
     for (std::string line; std::getline(file, line);) {
-      if (!std::regex_match(line, match, pattern)) continue;
-      const std::string number = match[2];
-      defines[match[1]] = number[0] == '-'
-                              ? static_cast<std::uint64_t>(
-                                    std::strtoll(number.c_str(), nullptr, 0))
-                              : std::strtoull(number.c_str(), nullptr, 0);
+      std::istringstream words(line);
+      std::string define;
+      std::string macro;
+      std::string number;
+      words >> define >> macro >> number;
+      if (define != "#define" || macro.rfind(prefix, 0) != 0) continue;
+      char* end = nullptr;
+      const std::uint64_t value = std::strtoull(number.c_str(), &end, 0);
+      if (number.empty() || *end != '\0') continue;  // not a number
+      defines[macro.substr(prefix.size())] = value;
     }
     if (!defines.empty()) break;
   }
