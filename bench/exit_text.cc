@@ -53,4 +53,10 @@ std::string DescribeExit(const Exit& exit) {
   }
 }
 
+std::string DescribeExit(const Exit& exit, const Vm& vm) {
+  const std::string more = vm.Explain(exit);
+  return more.empty() ? DescribeExit(exit)
+                      : absl::StrCat(DescribeExit(exit), ": ", more);
+}
+
 }  // namespace worldswitch

@@ -129,9 +129,9 @@ void GuestRepetition::Explain(BlockStatus status, bool barked) {
                            exit.reason == ExitReason::kShutdown ||
                            exit.reason == ExitReason::kEntryFailure ||
                            exit.reason == ExitReason::kError;
-      Refuse(
-          row_, gave_up ? Verdict::kUnsupported : Verdict::kUnproven,
-          absl::StrCat(gave_up ? "" : "unexpected exit: ", DescribeExit(exit)));
+      Refuse(row_, gave_up ? Verdict::kUnsupported : Verdict::kUnproven,
+             absl::StrCat(gave_up ? "" : "unexpected exit: ",
+                          DescribeExit(exit, vm_)));
       break;
     }
     case BlockStatus::kStopped:

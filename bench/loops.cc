@@ -51,7 +51,7 @@ class OwnLoop : public Loop {
     handler_.Begin(stamps);
     const Exit exit = Enter(vm_->kvm_vcpu(0), context_, handler_);
     if (handler_.done()) return true;
-    failure_ = DescribeExit(exit);
+    failure_ = DescribeExit(exit, *vm_);
     return false;
   }
   int vcpu_fd() const final { return vm_->kvm_vcpu(0).fd(); }

@@ -180,7 +180,7 @@ void Measurer::MeasureKick(Row& row, Vm& vm) {
       }
       if (exit.reason != ExitReason::kInterrupted) {
         watchdog_.Unwatch();
-        Refuse(row, Verdict::kUnsupported, DescribeExit(exit));
+        Refuse(row, Verdict::kUnsupported, DescribeExit(exit, vm));
         return;
       }
       if (watchdog_.stop()) break;

@@ -6,6 +6,8 @@
 
 #include "backends/kvm/kvm_backend.h"
 #include "backends/scripted/scripted_backend.h"
+#include "backends/svm_amd/svm_backend.h"
+#include "backends/vmx_intel/vmx_backend.h"
 #include "cli/exit_code.h"
 
 namespace worldswitch {
@@ -29,8 +31,10 @@ int ExitCodeOf(const absl::Status& status, const std::string& text) {
 const BackendRegistry& Backends() {
   static const BackendRegistry* const registry = [] {
     auto* made = new BackendRegistry;
+    // The vendors' first: auto takes one where the engine is theirs.
     for (BackendFactory& factory : std::vector<BackendFactory>{
-             KvmBackendFactory(), ScriptedBackendFactory()}) {
+             VmxBackendFactory(), SvmBackendFactory(), KvmBackendFactory(),
+             ScriptedBackendFactory()}) {
       if (absl::Status added = made->Add(std::move(factory)); !added.ok()) {
         std::cerr << "worldswitch: " << added.message() << "\n";
       }
@@ -50,6 +54,11 @@ std::unique_ptr<Backend> OpenBackend(const std::string& text, int* exit_code) {
   for (const BackendRegistry::Skipped& skipped : opened->skipped) {
     std::cerr << "skipped backend " << skipped.name << ": "
               << skipped.why.message() << "\n";
+  }
+  if (text == "auto") {
+    const std::string engine = opened->backend->engine();
+    std::cerr << "backend " << opened->backend->name() << ": the engine is "
+              << engine << ", " << EngineMeaning(engine) << "\n";
   }
   *exit_code = kExitOk;
   return std::move(opened->backend);

@@ -14,7 +14,7 @@ const BackendRegistry& Backends();
 
 // Opens a backend by "--backend" text. On trouble says why on standard error
 // and gives null, with the exit code in *exit_code. For "auto" it tells what
-// was skipped, unless nothing was.
+// was skipped and what was taken, and why.
 std::unique_ptr<Backend> OpenBackend(const std::string& text, int* exit_code);
 
 // What an engine's figures stand for: "VT-x", "SVM", "neither VT-x nor SVM".

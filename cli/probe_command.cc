@@ -5,10 +5,15 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "backends/kvm/kvm_feature_msrs.h"
+#include "backends/svm_amd/svm_report.h"
+#include "backends/vmx_intel/vmx_report.h"
 #include "bench/session.h"
 #include "cli/backends.h"
+#include "cli/capability_text.h"
 #include "cli/commands.h"
 #include "cli/exit_code.h"
+#include "core/host/capability_report.h"
 #include "core/host/distortions.h"
 #include "core/host/fingerprint.h"
 #include "nlohmann/json.hpp"
@@ -42,6 +47,25 @@ std::vector<Found> FindAll() {
   return all;
 }
 
+// What processor and KVM tell of both vendors' virtualization, whichever engine
+// is here: one that is neither may still run on a processor that has it.
+std::vector<CapabilityReport> AllReports() {
+  CapabilitySources sources = HostCapabilitySources();
+  absl::StatusOr<std::shared_ptr<const KvmSystem>> system = KvmSystem::Open();
+  if (system.ok()) {
+    AddKvmSources(**system, &sources);
+  } else {
+    sources.kvm_source = KvmSystem::kDefaultDevice;
+    sources.kvm_feature_msrs = system.status();
+  }
+  std::vector<CapabilityReport> reports = VmxReports(sources);
+  for (CapabilityReport& report : SvmReports(sources)) {
+    reports.push_back(std::move(report));
+  }
+  reports.push_back(KvmFeatureReport(sources));
+  return reports;
+}
+
 Json ToJson(const std::vector<Fact>& facts) {
   Json json = Json::object();
   for (const Fact& fact : facts) json[fact.name] = fact.value;
@@ -69,6 +93,7 @@ Json BackendJson(const Found& found) {
   json["parameters"] = ToJson(found.factory->parameters);
   if (found.backend == nullptr) return json;
   json["engine"] = found.backend->engine();
+  json["engine_is"] = EngineMeaning(found.backend->engine());
   json["unit"] = found.backend->unit();
   json["facts"] = ToJson(found.backend->facts());
   json["knobs"] = Json::array();
@@ -99,7 +124,9 @@ void PrintBackend(const Found& found) {
   const std::string engine = found.backend->engine();
   std::cout << absl::StrFormat("  %-34s %s (%s)\n", "engine", engine,
                                EngineMeaning(engine));
-  PrintFacts(found.backend->facts());
+  for (const Fact& fact : found.backend->facts()) {
+    if (fact.name != "engine") PrintFacts({fact});
+  }
   for (const Knob& knob : found.backend->knobs().all()) {
     std::cout << absl::StrFormat(
         "  knob %-29s %s [%s], %s, by %s: %s%s\n", knob.name,
@@ -112,6 +139,7 @@ void PrintBackend(const Found& found) {
 
 int RunProbe(bool as_json) {
   const std::vector<Found> all = FindAll();
+  const std::vector<CapabilityReport> reports = AllReports();
   const Fingerprint host = ReadFingerprint();
   absl::StatusOr<std::uint32_t> cpu = DefaultCpu();
   const std::vector<Distortion> distortions =
@@ -121,6 +149,10 @@ int RunProbe(bool as_json) {
     json["backends"] = Json::array();
     for (const Found& found : all)
       json["backends"].push_back(BackendJson(found));
+    json["capabilities"] = Json::array();
+    for (const CapabilityReport& report : reports) {
+      json["capabilities"].push_back(CapabilityJson(report));
+    }
     json["host"] = ToJson(host.facts);
     json["fingerprint_hash"] = host.hash;
     json["tsc_hz"] = host.tsc_hz;
@@ -138,7 +170,11 @@ int RunProbe(bool as_json) {
     PrintBackend(found);
     std::cout << "\n";
   }
-  std::cout << "host, fingerprint " << host.hash << "\n";
+  std::cout << "hardware virtualization, by the manuals' names\n";
+  for (const CapabilityReport& report : reports) {
+    std::cout << CapabilityText(report);
+  }
+  std::cout << "\nhost, fingerprint " << host.hash << "\n";
   PrintFacts(host.facts);
   std::cout << absl::StrFormat("  %-34s %.0f, from %s\n", "tsc_hz", host.tsc_hz,
                                host.tsc_source);

@@ -48,6 +48,7 @@ absl::StatusOr<std::unique_ptr<KvmVm>> KvmVm::Create(
   if (!fd.ok()) return fd.status();
   std::unique_ptr<KvmVm> vm(
       new KvmVm(std::move(system), *std::move(fd), *std::move(memory)));
+  vm->describe_hardware_exit_ = options.describe_hardware_exit;
 
   absl::Status status = vm->SetMemorySlot(
       kMainMemorySlot, 0, 0, vm->memory_.size(), vm->memory_.data());

@@ -18,6 +18,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "backends/kvm/hardware_exit.h"
 #include "backends/kvm/kvm_features.h"
 #include "backends/kvm/kvm_irqchip.h"
 #include "backends/kvm/kvm_stats.h"
@@ -41,6 +42,8 @@ struct KvmVmOptions {
   std::uint32_t cpuid_entries = 0;
   // KVM_CAP_X86_BUS_LOCK_EXIT is turned on by a step of before_vcpus.
   bool bus_lock_exits = false;
+  // How the vendor's backend puts exits of the hardware into words.
+  DescribeHardwareExit describe_hardware_exit = nullptr;
   // Called in this order, each if set, in the order added; the first error ends
   // the making of the VM. before_vcpus: the place for KVM_ENABLE_CAP.
   std::vector<std::function<absl::Status(KvmVm&)>> before_vcpus;
@@ -66,6 +69,9 @@ class KvmVm final : public Vm {
   OptionalValue counter(Counter counter, std::uint32_t vcpu_index) override;
   Result discard_memory(std::uint64_t gpa, std::uint64_t length) override;
   void* feature(FeatureId id) override { return features_.Get(id); }
+  std::string Explain(const Exit& exit) const override {
+    return ExplainKvmExit(exit, describe_hardware_exit_);
+  }
 
   KvmVcpu& kvm_vcpu(std::uint32_t index) { return *vcpus_[index]; }
   const KvmSystem& system() const { return *system_; }
@@ -111,6 +117,7 @@ class KvmVm final : public Vm {
   bool shared_time_stamp_ = false;
   std::uint32_t dirty_ring_entries_ = 0;
   std::unique_ptr<KvmIrqchip> irqchip_;
+  DescribeHardwareExit describe_hardware_exit_ = nullptr;
   KvmFeatures features_{*this};
 };
 

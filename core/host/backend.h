@@ -39,6 +39,12 @@ struct VmConfig {
 class Vm : public VmOps {
  public:
   virtual ~Vm() = default;
+
+  // What the backend knows of an exit of one of its vCPUs beyond what the Exit
+  // says: an error's parts, the hardware's own exit by the manual's names. ""
+  // where that is nothing. For reports: allocates, and must come before the
+  // vCPU's next run.
+  virtual std::string Explain(const Exit& /*exit*/) const { return ""; }
 };
 
 // One line about the machine behind the backend: a name and a value.

@@ -12,6 +12,8 @@
 #include "absl/strings/str_replace.h"
 #include "backends/kvm/kvm_backend.h"
 #include "backends/scripted/scripted_backend.h"
+#include "backends/svm_amd/svm_backend.h"
+#include "backends/vmx_intel/vmx_backend.h"
 #include "gtest/gtest.h"
 #include "tests/conformance/clauses.h"
 #include "tests/conformance/hosted_clause_host.h"
@@ -31,10 +33,12 @@ struct Instance {
   std::vector<std::string> only;
 };
 
-Instance KvmInstance(const std::string& name, const std::string& registers) {
+// Any backend that runs on KVM.
+Instance KvmInstance(const std::string& name, BackendFactory of,
+                     const std::string& registers) {
   Instance instance;
   instance.name = name;
-  instance.factory = KvmBackendFactory();
+  instance.factory = std::move(of);
   instance.create = [factory = instance.factory] {
     return factory.create(BackendSpec{factory.name, {}});
   };
@@ -146,8 +150,18 @@ void RegisterAll(const std::vector<Instance>& instances) {
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
   const std::vector<worldswitch::Instance> instances = {
-      worldswitch::KvmInstance("KvmSync", "sync"),
-      worldswitch::KvmInstance("KvmIoctl", "ioctl"),
+      worldswitch::KvmInstance("KvmSync", worldswitch::KvmBackendFactory(),
+                               "sync"),
+      worldswitch::KvmInstance("KvmIoctl", worldswitch::KvmBackendFactory(),
+                               "ioctl"),
+      worldswitch::KvmInstance("VmxSync", worldswitch::VmxBackendFactory(),
+                               "sync"),
+      worldswitch::KvmInstance("VmxIoctl", worldswitch::VmxBackendFactory(),
+                               "ioctl"),
+      worldswitch::KvmInstance("SvmSync", worldswitch::SvmBackendFactory(),
+                               "sync"),
+      worldswitch::KvmInstance("SvmIoctl", worldswitch::SvmBackendFactory(),
+                               "ioctl"),
       worldswitch::ScriptedInstance()};
   worldswitch::RegisterAll(instances);
   return RUN_ALL_TESTS();

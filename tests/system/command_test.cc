@@ -25,8 +25,10 @@
 namespace worldswitch {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::AnyOf;
 using ::testing::ContainsRegex;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -344,15 +346,119 @@ TEST_F(CommandTest, ProbeNamesBackendsHostAndDistortions) {
   const Outcome outcome = Run({"probe", "--json"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const nlohmann::json json = nlohmann::json::parse(outcome.out);
-  ASSERT_EQ(json["backends"][0]["name"], "kvm");
-  if (json["backends"][0]["usable"] == false) {
-    EXPECT_NE(json["backends"][0]["why_not"], "");
-  } else {
-    EXPECT_NE(json["backends"][0]["engine"], "");
+  // In the order in which auto tries them.
+  const std::vector<std::string> names = {"vmx_intel", "svm_amd", "kvm",
+                                          "scripted"};
+  ASSERT_EQ(json["backends"].size(), names.size());
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const nlohmann::json& backend = json["backends"][i];
+    EXPECT_EQ(backend["name"], names[i]);
+    if (backend["usable"] == false) {
+      EXPECT_NE(backend["why_not"], "") << names[i];
+    } else if (names[i] != "scripted") {
+      EXPECT_NE(backend["engine"], "") << names[i];
+      EXPECT_NE(backend["engine_is"], "") << names[i];
+    }
   }
   EXPECT_TRUE(json["host"].contains("kernel.release"));
   EXPECT_TRUE(json.contains("distortions"));
   EXPECT_THAT(Run({"probe"}).out, HasSubstr("what distorts figures here"));
+}
+
+// What nobody can read is said as well, so every host has all five.
+TEST_F(CommandTest, ProbeShowsBothVendorsCapabilities) {
+  const nlohmann::json json =
+      nlohmann::json::parse(Run({"probe", "--json"}).out);
+  std::vector<std::string> shown;
+  for (const nlohmann::json& report : json["capabilities"]) {
+    shown.push_back(report["vendor"].get<std::string>() + ", " +
+                    report["of"].get<std::string>());
+    EXPECT_NE(report["source"], "") << shown.back();
+    EXPECT_TRUE(!report["registers"].empty() || report["note"] != "")
+        << shown.back();
+    for (const nlohmann::json& shown_register : report["registers"]) {
+      EXPECT_NE(shown_register["register"], "");
+      EXPECT_FALSE(shown_register["fields"].empty());
+    }
+  }
+  const std::string nested =
+      "what KVM offers to nested guests, not the processor";
+  EXPECT_THAT(shown,
+              ElementsAre("VT-x, the processor", "VT-x, " + nested,
+                          "SVM, the processor", "SVM, " + nested,
+                          "KVM, its other feature MSRs, as it offers them to "
+                          "guests"));
+  const std::string text = Run({"probe"}).out;
+  for (const std::string& title : shown) {
+    EXPECT_THAT(text, HasSubstr("  " + title));
+  }
+}
+
+// The engine by KVM's own modules, as probe has it of the backend kvm.
+std::string EngineOf(const nlohmann::json& probe) {
+  for (const nlohmann::json& backend : probe["backends"]) {
+    if (backend["name"] == "kvm") return backend["engine"];
+  }
+  return "";
+}
+
+TEST_F(CommandOnKvmTest, ProbeNamesTheEngineOnce) {
+  const std::string engine =
+      EngineOf(nlohmann::json::parse(Run({"probe", "--json"}).out));
+  std::istringstream text(Run({"probe"}).out);
+  int lines = 0;
+  bool in_kvm = false;
+  for (std::string line; std::getline(text, line);) {
+    if (line.rfind("backend ", 0) == 0)
+      in_kvm = line.rfind("backend kvm:", 0) == 0;
+    if (in_kvm && line.rfind("  engine ", 0) == 0) {
+      ++lines;
+      EXPECT_THAT(line, HasSubstr(engine));
+    }
+  }
+  EXPECT_EQ(lines, 1);
+}
+
+TEST_F(CommandOnKvmTest, TheWrongVendorIsRefusedWithWhatTheEngineIs) {
+  const std::string engine =
+      EngineOf(nlohmann::json::parse(Run({"probe", "--json"}).out));
+  const std::map<std::string, std::string> engines = {
+      {"vmx_intel", "kvm_intel"}, {"svm_amd", "kvm_amd"}};
+  for (const auto& [backend, own] : engines) {
+    const Outcome outcome =
+        Run({"bench", "--backend", backend, "--scenario", "user/pio_out",
+             "--mode", "real", "--samples", "50", "--repetitions", "1"});
+    if (engine == own) {
+      EXPECT_EQ(outcome.code, 0) << outcome.err;
+      EXPECT_THAT(outcome.out, HasSubstr("backend " + backend));
+      continue;
+    }
+    EXPECT_EQ(outcome.code, 3) << backend;
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_THAT(outcome.err,
+                AllOf(HasSubstr(backend), HasSubstr(own),
+                      HasSubstr(engine == "unknown" ? "not known" : engine),
+                      HasSubstr("take backend ")));
+  }
+}
+
+TEST_F(CommandOnKvmTest, AutoTakesTheEnginesOwnBackendAndSaysWhy) {
+  const std::string engine =
+      EngineOf(nlohmann::json::parse(Run({"probe", "--json"}).out));
+  const std::string expected = engine == "kvm_intel" ? "vmx_intel"
+                               : engine == "kvm_amd" ? "svm_amd"
+                                                     : "kvm";
+  const Outcome outcome =
+      Run({"bench", "--scenario", "user/pio_out", "--mode", "real", "--samples",
+           "50", "--repetitions", "1", "--json", Path("j")});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err,
+              HasSubstr("backend " + expected + ": the engine is " + engine));
+  if (expected != "vmx_intel") {
+    EXPECT_THAT(outcome.err, HasSubstr("skipped backend vmx_intel"));
+  }
+  EXPECT_EQ(nlohmann::json::parse(ReadFile(Path("j")))["context"]["backend"],
+            expected);
 }
 
 }  // namespace
