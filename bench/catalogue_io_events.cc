@@ -26,7 +26,7 @@ constexpr const char* kCollected =
 bool AddEvent(VmOps& vm, const IoEvent& event) {
   auto* const events = FeatureOf<IoEvents>(vm);
   IoEventToken token = 0;
-  return events != nullptr && events->AddEvent(event, &token) == Result::kOk;
+  return events != nullptr && events->add_event(event, &token) == Result::kOk;
 }
 bool AddPortEvent(VmOps& vm) {
   return AddEvent(
@@ -64,18 +64,18 @@ std::uint64_t Signals(VmOps& vm) {
 bool CollectPort(VmOps& vm) {
   auto* const events = FeatureOf<IoEvents>(vm);
   return events != nullptr &&
-         events->AddCoalesced(IoSpace::kPort, WS_PORT_TEST, 1) == Result::kOk;
+         events->add_coalesced(IoSpace::kPort, WS_PORT_TEST, 1) == Result::kOk;
 }
 bool CollectMemory(VmOps& vm) {
   auto* const events = FeatureOf<IoEvents>(vm);
   return events != nullptr &&
-         events->AddCoalesced(IoSpace::kMemory, WS_MMIO_HOLE, kStoreBytes) ==
+         events->add_coalesced(IoSpace::kMemory, WS_MMIO_HOLE, kStoreBytes) ==
              Result::kOk;
 }
 std::uint64_t Collected(VmOps& vm) {
-  return FeatureOf<IoEvents>(vm)->DrainCoalesced();
+  return FeatureOf<IoEvents>(vm)->drain_coalesced();
 }
-void EmptyRing(VmOps& vm) { FeatureOf<IoEvents>(vm)->DrainCoalesced(); }
+void EmptyRing(VmOps& vm) { FeatureOf<IoEvents>(vm)->drain_coalesced(); }
 
 constexpr Scenario kScenarios[] = {
     {.name = "kernel/pio_in",

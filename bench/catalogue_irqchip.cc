@@ -31,18 +31,18 @@ bool StartIrqfd(VmOps& vm) {
   const IrqRoute route = {
       .gsi = kGsi, .target = IrqTarget::kMsi, .pin = 0, .msi = kMessage};
   IrqfdToken token = 0;
-  return irqchip->SetRouting(&route, 1) == Result::kOk &&
-         irqchip->AddIrqfd(kGsi, &token) == Result::kOk;
+  return irqchip->set_routing(&route, 1) == Result::kOk &&
+         irqchip->add_irqfd(kGsi, &token) == Result::kOk;
 }
 
 bool SignalIrqfd(VmOps& vm) {
-  return FeatureOf<Irqchip>(vm)->SignalIrqfd(kTheOnlyIrqfd) == Result::kOk;
+  return FeatureOf<Irqchip>(vm)->signal_irqfd(kTheOnlyIrqfd) == Result::kOk;
 }
 
 ExitRole OnSendMsi(ExitScene& scene, Exit& exit) {
   if (!IsPort(exit, WS_PORT_TEST, true)) return ExitRole::kUnexpected;
   bool delivered = false;
-  return FeatureOf<Irqchip>(scene.vm)->SignalMsi(kMessage, &delivered) ==
+  return FeatureOf<Irqchip>(scene.vm)->signal_msi(kMessage, &delivered) ==
                      Result::kOk &&
                  delivered
              ? ExitRole::kMeasured
@@ -248,13 +248,13 @@ bool StartApics(VmOps& vm) {
     vcpu.registers().dirty |= kSpecialRegisters;
     LapicState lapic;
     if (vcpu.commit_registers() != Result::kOk ||
-        irqchip->GetLapic(i, &lapic) != Result::kOk) {
+        irqchip->get_lapic(i, &lapic) != Result::kOk) {
       return false;
     }
     lapic.Set(kTpr, 0);
     lapic.Set(kSvr, kSvrEnabled);
     lapic.Set(kLvtTimer, kTscDeadline | WS_APIC_VECTOR);
-    if (irqchip->SetLapic(i, lapic) != Result::kOk) return false;
+    if (irqchip->set_lapic(i, lapic) != Result::kOk) return false;
   }
   return true;
 }

@@ -35,7 +35,7 @@ class VcpuPeer final : public ScenarioPeer {
       : vm_(vm) {
     auto* const irqchip = FeatureOf<Irqchip>(vm);
     if (irqchip == nullptr ||
-        irqchip->SetMpState(1, MpState::kRunnable) != Result::kOk) {
+        irqchip->set_mp_state(1, MpState::kRunnable) != Result::kOk) {
       why_ = "the engine does not let vCPU 1 start";
       return;
     }

@@ -13,6 +13,7 @@
 #include "cli/capability_text.h"
 #include "cli/commands.h"
 #include "cli/exit_code.h"
+#include "cli/knob_text.h"
 #include "core/host/capability_report.h"
 #include "core/host/distortions.h"
 #include "core/host/fingerprint.h"
@@ -72,19 +73,6 @@ Json ToJson(const std::vector<Fact>& facts) {
   return json;
 }
 
-Json KnobJson(const Knob& knob) {
-  return {{"name", knob.name},
-          {"scope", KnobScopeName(knob.scope)},
-          {"type", KnobTypeName(knob.type)},
-          {"range", KnobRange(knob)},
-          {"unit", knob.unit},
-          {"meaning", knob.meaning},
-          {"value", knob.current_value},
-          {"applied_by", knob.applied_by},
-          {"settable", knob.not_settable.empty()},
-          {"not_settable", knob.not_settable}};
-}
-
 Json BackendJson(const Found& found) {
   Json json = {{"name", found.factory->name},
                {"summary", found.factory->summary},
@@ -96,10 +84,7 @@ Json BackendJson(const Found& found) {
   json["engine_is"] = EngineMeaning(found.backend->engine());
   json["unit"] = found.backend->unit();
   json["facts"] = ToJson(found.backend->facts());
-  json["knobs"] = Json::array();
-  for (const Knob& knob : found.backend->knobs().all()) {
-    json["knobs"].push_back(KnobJson(knob));
-  }
+  json["knobs"] = KnobsJson(found.backend->knobs());
   return json;
 }
 
@@ -127,14 +112,8 @@ void PrintBackend(const Found& found) {
   for (const Fact& fact : found.backend->facts()) {
     if (fact.name != "engine") PrintFacts({fact});
   }
-  for (const Knob& knob : found.backend->knobs().all()) {
-    std::cout << absl::StrFormat(
-        "  knob %-29s %s [%s], %s, by %s: %s%s\n", knob.name,
-        knob.current_value, KnobRange(knob), KnobScopeName(knob.scope),
-        knob.applied_by, knob.meaning,
-        knob.not_settable.empty() ? ""
-                                  : "; not settable: " + knob.not_settable);
-  }
+  std::cout << absl::StrFormat("  %-34s %d ('worldswitch knobs' shows them)\n",
+                               "knobs", found.backend->knobs().all().size());
 }
 
 int RunProbe(bool as_json) {

@@ -52,7 +52,7 @@ Result KvmIoEvents::Request(const IoEvent& event, int fd,
                                                        : Fail(errno);
 }
 
-Result KvmIoEvents::AddEvent(const IoEvent& event, IoEventToken* token) {
+Result KvmIoEvents::add_event(const IoEvent& event, IoEventToken* token) {
   if (vm_.system().Capability(KVM_CAP_IOEVENTFD) <= 0) {
     return Result::kUnsupported;
   }
@@ -75,7 +75,7 @@ Result KvmIoEvents::AddEvent(const IoEvent& event, IoEventToken* token) {
   return Result::kOk;
 }
 
-Result KvmIoEvents::RemoveEvent(IoEventToken token) {
+Result KvmIoEvents::remove_event(IoEventToken token) {
   if (token >= events_.size() || !events_[token].fd.valid()) {
     return Fail(EINVAL);
   }
@@ -112,17 +112,17 @@ Result KvmIoEvents::Coalesce(unsigned long request, IoSpace space,
   return ioctl(vm_.fd(), request, &zone) == 0 ? Result::kOk : Fail(errno);
 }
 
-Result KvmIoEvents::AddCoalesced(IoSpace space, std::uint64_t address,
-                                 std::uint32_t length) {
+Result KvmIoEvents::add_coalesced(IoSpace space, std::uint64_t address,
+                                  std::uint32_t length) {
   return Coalesce(KVM_REGISTER_COALESCED_MMIO, space, address, length);
 }
 
-Result KvmIoEvents::RemoveCoalesced(IoSpace space, std::uint64_t address,
-                                    std::uint32_t length) {
+Result KvmIoEvents::remove_coalesced(IoSpace space, std::uint64_t address,
+                                     std::uint32_t length) {
   return Coalesce(KVM_UNREGISTER_COALESCED_MMIO, space, address, length);
 }
 
-bool KvmIoEvents::NextCoalesced(CoalescedWrite* write) {
+bool KvmIoEvents::next_coalesced(CoalescedWrite* write) {
   if (ring_page_ == 0 || vm_.vcpu_count() == 0) return false;
   std::byte* const page =
       reinterpret_cast<std::byte*>(&vm_.kvm_vcpu(0).page()) +
@@ -150,9 +150,9 @@ bool KvmIoEvents::NextCoalesced(CoalescedWrite* write) {
   return true;
 }
 
-std::uint64_t KvmIoEvents::DrainCoalesced() {
+std::uint64_t KvmIoEvents::drain_coalesced() {
   CoalescedWrite ignored;
-  while (NextCoalesced(&ignored)) {
+  while (next_coalesced(&ignored)) {
   }
   return drained_;
 }

@@ -19,15 +19,15 @@ class KvmIoEvents final : public IoEvents {
  public:
   explicit KvmIoEvents(KvmVm& vm);
 
-  Result AddEvent(const IoEvent& event, IoEventToken* token) override;
-  Result RemoveEvent(IoEventToken token) override;
+  Result add_event(const IoEvent& event, IoEventToken* token) override;
+  Result remove_event(IoEventToken token) override;
   std::uint64_t signals(IoEventToken token) override;
-  Result AddCoalesced(IoSpace space, std::uint64_t address,
-                      std::uint32_t length) override;
-  Result RemoveCoalesced(IoSpace space, std::uint64_t address,
-                         std::uint32_t length) override;
-  bool NextCoalesced(CoalescedWrite* write) override;
-  std::uint64_t DrainCoalesced() override;
+  Result add_coalesced(IoSpace space, std::uint64_t address,
+                       std::uint32_t length) override;
+  Result remove_coalesced(IoSpace space, std::uint64_t address,
+                          std::uint32_t length) override;
+  bool next_coalesced(CoalescedWrite* write) override;
+  std::uint64_t drain_coalesced() override;
   std::uint32_t coalesced_capacity() const override { return capacity_; }
   int last_error() const override { return last_error_; }
 

@@ -56,7 +56,7 @@ Result KvmIrqchip::VcpuIoctl(std::uint32_t vcpu, unsigned long request,
                                                                 : Fail(errno);
 }
 
-Result KvmIrqchip::SetIrqLine(std::uint32_t gsi, bool high) {
+Result KvmIrqchip::set_irq_line(std::uint32_t gsi, bool high) {
   if (kind_ == IrqchipKind::kSplit) return Fail(ENXIO);
   kvm_irq_level level = {};
   level.irq = gsi;
@@ -64,7 +64,7 @@ Result KvmIrqchip::SetIrqLine(std::uint32_t gsi, bool high) {
   return VmIoctl(KVM_IRQ_LINE, &level);
 }
 
-Result KvmIrqchip::SignalMsi(const MsiMessage& message, bool* delivered) {
+Result KvmIrqchip::signal_msi(const MsiMessage& message, bool* delivered) {
   kvm_msi msi = {};
   msi.address_lo = static_cast<__u32>(message.address);
   msi.address_hi = static_cast<__u32>(message.address >> 32);
@@ -74,7 +74,7 @@ Result KvmIrqchip::SignalMsi(const MsiMessage& message, bool* delivered) {
   return result >= 0 ? Result::kOk : Fail(errno);
 }
 
-Result KvmIrqchip::SetRouting(const IrqRoute* routes, std::uint32_t count) {
+Result KvmIrqchip::set_routing(const IrqRoute* routes, std::uint32_t count) {
   // In 64-bit words, for the alignment of what is put into it.
   std::vector<std::uint64_t> buffer(
       (sizeof(kvm_irq_routing) + count * sizeof(kvm_irq_routing_entry)) /
@@ -112,11 +112,11 @@ Result KvmIrqchip::Add(std::uint32_t gsi, bool resample, IrqfdToken* token) {
   return Result::kOk;
 }
 
-Result KvmIrqchip::AddIrqfd(std::uint32_t gsi, IrqfdToken* token) {
+Result KvmIrqchip::add_irqfd(std::uint32_t gsi, IrqfdToken* token) {
   return Add(gsi, false, token);
 }
 
-Result KvmIrqchip::AddResampleIrqfd(std::uint32_t gsi, IrqfdToken* token) {
+Result KvmIrqchip::add_resample_irqfd(std::uint32_t gsi, IrqfdToken* token) {
   if (kind_ != IrqchipKind::kFull ||
       vm_.system().Capability(KVM_CAP_IRQFD_RESAMPLE) <= 0) {
     return Result::kUnsupported;
@@ -124,7 +124,7 @@ Result KvmIrqchip::AddResampleIrqfd(std::uint32_t gsi, IrqfdToken* token) {
   return Add(gsi, true, token);
 }
 
-Result KvmIrqchip::RemoveIrqfd(IrqfdToken token) {
+Result KvmIrqchip::remove_irqfd(IrqfdToken token) {
   if (token >= irqfds_.size() || !irqfds_[token].trigger.valid()) {
     return Fail(EINVAL);
   }
@@ -141,7 +141,7 @@ Result KvmIrqchip::RemoveIrqfd(IrqfdToken token) {
   return Result::kOk;
 }
 
-Result KvmIrqchip::SignalIrqfd(IrqfdToken token) {
+Result KvmIrqchip::signal_irqfd(IrqfdToken token) {
   if (token >= irqfds_.size() || !irqfds_[token].trigger.valid()) {
     return Fail(EINVAL);
   }

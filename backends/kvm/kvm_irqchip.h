@@ -23,25 +23,25 @@ class KvmIrqchip final : public Irqchip {
       : vm_(vm), kind_(kind), has_pit_(has_pit) {}
 
   IrqchipKind kind() const override { return kind_; }
-  Result SetIrqLine(std::uint32_t gsi, bool high) override;
-  Result SignalMsi(const MsiMessage& message, bool* delivered) override;
-  Result SetRouting(const IrqRoute* routes, std::uint32_t count) override;
-  Result AddIrqfd(std::uint32_t gsi, IrqfdToken* token) override;
-  Result AddResampleIrqfd(std::uint32_t gsi, IrqfdToken* token) override;
-  Result RemoveIrqfd(IrqfdToken token) override;
-  Result SignalIrqfd(IrqfdToken token) override;
+  Result set_irq_line(std::uint32_t gsi, bool high) override;
+  Result signal_msi(const MsiMessage& message, bool* delivered) override;
+  Result set_routing(const IrqRoute* routes, std::uint32_t count) override;
+  Result add_irqfd(std::uint32_t gsi, IrqfdToken* token) override;
+  Result add_resample_irqfd(std::uint32_t gsi, IrqfdToken* token) override;
+  Result remove_irqfd(IrqfdToken token) override;
+  Result signal_irqfd(IrqfdToken token) override;
   std::uint64_t resamples(IrqfdToken token) override;
-  Result GetLapic(std::uint32_t vcpu, LapicState* state) override;
-  Result SetLapic(std::uint32_t vcpu, const LapicState& state) override;
-  Result GetPic(std::uint32_t index, PicState* state) override;
-  Result SetPic(std::uint32_t index, const PicState& state) override;
-  Result GetIoapic(IoapicState* state) override;
-  Result SetIoapic(const IoapicState& state) override;
-  Result GetPit(PitState* state) override;
-  Result SetPit(const PitState& state) override;
-  Result GetMpState(std::uint32_t vcpu, MpState* state) override;
-  Result SetMpState(std::uint32_t vcpu, MpState state) override;
-  Result SendSmi(std::uint32_t vcpu) override;
+  Result get_lapic(std::uint32_t vcpu, LapicState* state) override;
+  Result set_lapic(std::uint32_t vcpu, const LapicState& state) override;
+  Result get_pic(std::uint32_t index, PicState* state) override;
+  Result set_pic(std::uint32_t index, const PicState& state) override;
+  Result get_ioapic(IoapicState* state) override;
+  Result set_ioapic(const IoapicState& state) override;
+  Result get_pit(PitState* state) override;
+  Result set_pit(const PitState& state) override;
+  Result get_mp_state(std::uint32_t vcpu, MpState* state) override;
+  Result set_mp_state(std::uint32_t vcpu, MpState state) override;
+  Result send_smi(std::uint32_t vcpu) override;
   int last_error() const override {
     return last_error_.load(std::memory_order_relaxed);
   }

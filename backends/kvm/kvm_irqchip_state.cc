@@ -25,20 +25,20 @@ constexpr std::uint32_t kPics = 2;
 
 }  // namespace
 
-Result KvmIrqchip::GetLapic(std::uint32_t vcpu, LapicState* state) {
+Result KvmIrqchip::get_lapic(std::uint32_t vcpu, LapicState* state) {
   kvm_lapic_state lapic = {};
   const Result result = VcpuIoctl(vcpu, KVM_GET_LAPIC, &lapic);
   std::memcpy(state->page, lapic.regs, sizeof(state->page));
   return result;
 }
 
-Result KvmIrqchip::SetLapic(std::uint32_t vcpu, const LapicState& state) {
+Result KvmIrqchip::set_lapic(std::uint32_t vcpu, const LapicState& state) {
   kvm_lapic_state lapic = {};
   std::memcpy(lapic.regs, state.page, sizeof(state.page));
   return VcpuIoctl(vcpu, KVM_SET_LAPIC, &lapic);
 }
 
-Result KvmIrqchip::GetPic(std::uint32_t index, PicState* state) {
+Result KvmIrqchip::get_pic(std::uint32_t index, PicState* state) {
   if (kind_ != IrqchipKind::kFull) return Result::kUnsupported;
   if (index >= kPics) return Fail(EINVAL);
   kvm_irqchip chip = {};
@@ -56,7 +56,7 @@ Result KvmIrqchip::GetPic(std::uint32_t index, PicState* state) {
   return result;
 }
 
-Result KvmIrqchip::SetPic(std::uint32_t index, const PicState& state) {
+Result KvmIrqchip::set_pic(std::uint32_t index, const PicState& state) {
   if (kind_ != IrqchipKind::kFull) return Result::kUnsupported;
   if (index >= kPics) return Fail(EINVAL);
   // What PicState leaves out stays as it is.
@@ -76,7 +76,7 @@ Result KvmIrqchip::SetPic(std::uint32_t index, const PicState& state) {
   return VmIoctl(KVM_SET_IRQCHIP, &chip);
 }
 
-Result KvmIrqchip::GetIoapic(IoapicState* state) {
+Result KvmIrqchip::get_ioapic(IoapicState* state) {
   if (kind_ != IrqchipKind::kFull) return Result::kUnsupported;
   kvm_irqchip chip = {};
   chip.chip_id = KVM_IRQCHIP_IOAPIC;
@@ -90,7 +90,7 @@ Result KvmIrqchip::GetIoapic(IoapicState* state) {
   return result;
 }
 
-Result KvmIrqchip::SetIoapic(const IoapicState& state) {
+Result KvmIrqchip::set_ioapic(const IoapicState& state) {
   if (kind_ != IrqchipKind::kFull) return Result::kUnsupported;
   kvm_irqchip chip = {};
   chip.chip_id = KVM_IRQCHIP_IOAPIC;
@@ -103,7 +103,7 @@ Result KvmIrqchip::SetIoapic(const IoapicState& state) {
   return VmIoctl(KVM_SET_IRQCHIP, &chip);
 }
 
-Result KvmIrqchip::GetPit(PitState* state) {
+Result KvmIrqchip::get_pit(PitState* state) {
   if (!has_pit_) return Result::kUnsupported;
   kvm_pit_state2 pit = {};
   const Result result = VmIoctl(KVM_GET_PIT2, &pit);
@@ -115,7 +115,7 @@ Result KvmIrqchip::GetPit(PitState* state) {
   return result;
 }
 
-Result KvmIrqchip::SetPit(const PitState& state) {
+Result KvmIrqchip::set_pit(const PitState& state) {
   if (!has_pit_) return Result::kUnsupported;
   constexpr std::uint32_t kLargestCount = 0x10000;
   constexpr std::uint8_t kLastMode = 5;
@@ -136,7 +136,7 @@ Result KvmIrqchip::SetPit(const PitState& state) {
   return VmIoctl(KVM_SET_PIT2, &pit);
 }
 
-Result KvmIrqchip::GetMpState(std::uint32_t vcpu, MpState* state) {
+Result KvmIrqchip::get_mp_state(std::uint32_t vcpu, MpState* state) {
   kvm_mp_state mp = {};
   const Result result = VcpuIoctl(vcpu, KVM_GET_MP_STATE, &mp);
   *state = MpState::kOther;
@@ -146,14 +146,14 @@ Result KvmIrqchip::GetMpState(std::uint32_t vcpu, MpState* state) {
   return result;
 }
 
-Result KvmIrqchip::SetMpState(std::uint32_t vcpu, MpState state) {
+Result KvmIrqchip::set_mp_state(std::uint32_t vcpu, MpState state) {
   const auto index = static_cast<std::uint32_t>(state);
   if (index >= std::size(kMpStates)) return Fail(EINVAL);
   kvm_mp_state mp = {.mp_state = kMpStates[index]};
   return VcpuIoctl(vcpu, KVM_SET_MP_STATE, &mp);
 }
 
-Result KvmIrqchip::SendSmi(std::uint32_t vcpu) {
+Result KvmIrqchip::send_smi(std::uint32_t vcpu) {
   if (vm_.system().Capability(KVM_CAP_X86_SMM) <= 0) {
     return Result::kUnsupported;
   }

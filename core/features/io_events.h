@@ -32,7 +32,7 @@ struct IoEvent {
   std::uint64_t value = 0;
 };
 
-// Names an event of AddEvent; counts up from 0 and is not reused.
+// Names an event of add_event; counts up from 0 and is not reused.
 using IoEventToken = std::uint32_t;
 
 struct CoalescedWrite {
@@ -47,25 +47,25 @@ class IoEvents {
   static constexpr FeatureId kId = FeatureId::kIoEvents;
 
   // A matching write makes no exit that reaches the caller from now on.
-  virtual Result AddEvent(const IoEvent& event, IoEventToken* token) = 0;
-  virtual Result RemoveEvent(IoEventToken token) = 0;
-  // Writes that signalled since AddEvent; also of an event that was removed.
+  virtual Result add_event(const IoEvent& event, IoEventToken* token) = 0;
+  virtual Result remove_event(IoEventToken token) = 0;
+  // Writes that signalled since add_event; also of an event that was removed.
   // Beside running vCPUs. A system call.
   virtual std::uint64_t signals(IoEventToken token) = 0;
 
   // Writes into [address, address + length) go into the ring. With the ring
   // full they exit as they did before. The first vCPU must exist.
-  virtual Result AddCoalesced(IoSpace space, std::uint64_t address,
-                              std::uint32_t length) = 0;
-  // The same three values as of AddCoalesced.
-  virtual Result RemoveCoalesced(IoSpace space, std::uint64_t address,
-                                 std::uint32_t length) = 0;
+  virtual Result add_coalesced(IoSpace space, std::uint64_t address,
+                               std::uint32_t length) = 0;
+  // The same three values as of add_coalesced.
+  virtual Result remove_coalesced(IoSpace space, std::uint64_t address,
+                                  std::uint32_t length) = 0;
   // Takes the oldest write out of the ring. False: it is empty. Beside running
   // vCPUs, by one thread. No system call.
-  virtual bool NextCoalesced(CoalescedWrite* write) = 0;
+  virtual bool next_coalesced(CoalescedWrite* write) = 0;
   // Takes all of them, and says how many were taken since the VM was made, by
-  // this or by NextCoalesced.
-  virtual std::uint64_t DrainCoalesced() = 0;
+  // this or by next_coalesced.
+  virtual std::uint64_t drain_coalesced() = 0;
   // Writes the ring holds before it is full; 0: no ring.
   virtual std::uint32_t coalesced_capacity() const = 0;
 

@@ -4,7 +4,7 @@
 //
 // Unless a line says otherwise: one thread at a time, no vCPU of the VM
 // running; kError leaves everything as it was, with the reason in
-// last_error(). Only SignalIrqfd may stand between two entries that are timed.
+// last_error(). Only signal_irqfd may stand between two entries that are timed.
 //
 // Freestanding.
 
@@ -103,7 +103,7 @@ enum class MpState : std::uint8_t {
   kOther,
 };
 
-// Names a descriptor of AddIrqfd; counts up from 0 and is not reused.
+// Names a descriptor of add_irqfd; counts up from 0 and is not reused.
 using IrqfdToken = std::uint32_t;
 
 class Irqchip {
@@ -114,46 +114,46 @@ class Irqchip {
 
   // Raises or lowers a line. Any thread. An edge-triggered interrupt is the
   // change from low to high. kSplit: kError, since no line leads anywhere.
-  virtual Result SetIrqLine(std::uint32_t gsi, bool high) = 0;
+  virtual Result set_irq_line(std::uint32_t gsi, bool high) = 0;
   // Delivers a message now. Any thread. *delivered: false if the guest cannot
   // take it (no such local APIC, or it is off).
-  virtual Result SignalMsi(const MsiMessage& message, bool* delivered) = 0;
+  virtual Result signal_msi(const MsiMessage& message, bool* delivered) = 0;
   // Replaces the whole table. A fresh kFull irqchip routes GSI 0 to 15 to PIC
   // and IOAPIC, 16 to 23 to the IOAPIC; a kSplit one routes nothing. The PICs
   // hang on LINT0 of the first local APIC, which is open at reset.
-  virtual Result SetRouting(const IrqRoute* routes, std::uint32_t count) = 0;
+  virtual Result set_routing(const IrqRoute* routes, std::uint32_t count) = 0;
 
   // A descriptor that raises `gsi` when it is signalled.
-  virtual Result AddIrqfd(std::uint32_t gsi, IrqfdToken* token) = 0;
+  virtual Result add_irqfd(std::uint32_t gsi, IrqfdToken* token) = 0;
   // For a level-triggered line: it stays high until the guest's EOI, which
   // lowers it and counts one resample. kFull only.
-  virtual Result AddResampleIrqfd(std::uint32_t gsi, IrqfdToken* token) = 0;
-  virtual Result RemoveIrqfd(IrqfdToken token) = 0;
+  virtual Result add_resample_irqfd(std::uint32_t gsi, IrqfdToken* token) = 0;
+  virtual Result remove_irqfd(IrqfdToken token) = 0;
   // Any thread. One system call.
-  virtual Result SignalIrqfd(IrqfdToken token) = 0;
-  // Resamples since AddResampleIrqfd; 0 for an irqfd without.
+  virtual Result signal_irqfd(IrqfdToken token) = 0;
+  // Resamples since add_resample_irqfd; 0 for an irqfd without.
   virtual std::uint64_t resamples(IrqfdToken token) = 0;
 
   // vcpu: 0 to vcpu_count() - 1. Where the vCPU has turned x2APIC on, the ID
   // register is that of x2APIC (the id in 31:0).
-  virtual Result GetLapic(std::uint32_t vcpu, LapicState* state) = 0;
-  virtual Result SetLapic(std::uint32_t vcpu, const LapicState& state) = 0;
+  virtual Result get_lapic(std::uint32_t vcpu, LapicState* state) = 0;
+  virtual Result set_lapic(std::uint32_t vcpu, const LapicState& state) = 0;
   // kFull only; kUnsupported otherwise. index: 0 master, 1 slave.
-  virtual Result GetPic(std::uint32_t index, PicState* state) = 0;
-  virtual Result SetPic(std::uint32_t index, const PicState& state) = 0;
-  virtual Result GetIoapic(IoapicState* state) = 0;
-  virtual Result SetIoapic(const IoapicState& state) = 0;
+  virtual Result get_pic(std::uint32_t index, PicState* state) = 0;
+  virtual Result set_pic(std::uint32_t index, const PicState& state) = 0;
+  virtual Result get_ioapic(IoapicState* state) = 0;
+  virtual Result set_ioapic(const IoapicState& state) = 0;
   // kUnsupported without a PIT. Setting a channel starts its count anew.
-  virtual Result GetPit(PitState* state) = 0;
-  virtual Result SetPit(const PitState& state) = 0;
+  virtual Result get_pit(PitState* state) = 0;
+  virtual Result set_pit(const PitState& state) = 0;
 
   // A vCPU but the first begins kUninitialized; its `run` answers kRetry when
   // the first one's INIT and SIPI reach it, and enters the guest after that.
-  virtual Result GetMpState(std::uint32_t vcpu, MpState* state) = 0;
-  virtual Result SetMpState(std::uint32_t vcpu, MpState state) = 0;
+  virtual Result get_mp_state(std::uint32_t vcpu, MpState* state) = 0;
+  virtual Result set_mp_state(std::uint32_t vcpu, MpState state) = 0;
   // Queues a system-management interrupt. kUnsupported where the engine has
   // no SMM.
-  virtual Result SendSmi(std::uint32_t vcpu) = 0;
+  virtual Result send_smi(std::uint32_t vcpu) = 0;
 
   // errno of the last call that answered kError, of whichever thread; EINVAL
   // also for arguments refused before the engine saw them.

@@ -82,7 +82,7 @@ class KvmIoEventsTest : public KvmTest {
 TEST_F(KvmIoEventsTest, EveryWriteSignalsAndNoneExits) {
   IoEventToken token = 9;
   ASSERT_EQ(
-      events_->AddEvent(
+      events_->add_event(
           {.space = IoSpace::kPort, .address = kPort, .length = 1}, &token),
       Result::kOk);
   EXPECT_EQ(token, 0u);
@@ -90,7 +90,7 @@ TEST_F(KvmIoEventsTest, EveryWriteSignalsAndNoneExits) {
   ExpectOut(kDonePort);
   EXPECT_EQ(events_->signals(token), 10u);
   EXPECT_EQ(events_->signals(token), 10u) << "reading it takes nothing away";
-  ASSERT_EQ(events_->RemoveEvent(token), Result::kOk);
+  ASSERT_EQ(events_->remove_event(token), Result::kOk);
   Start(TenOutsCode());
   ExpectOut(kPort);
   EXPECT_EQ(events_->signals(token), 10u) << "the count outlives the event";
@@ -98,12 +98,12 @@ TEST_F(KvmIoEventsTest, EveryWriteSignalsAndNoneExits) {
 
 TEST_F(KvmIoEventsTest, OnlyTheMatchingValueSignals) {
   IoEventToken token = 0;
-  ASSERT_EQ(events_->AddEvent({.space = IoSpace::kPort,
-                               .address = kPort,
-                               .length = 1,
-                               .match = true,
-                               .value = 7},
-                              &token),
+  ASSERT_EQ(events_->add_event({.space = IoSpace::kPort,
+                                .address = kPort,
+                                .length = 1,
+                                .match = true,
+                                .value = 7},
+                               &token),
             Result::kOk);
   Start(SevenThenEightCode());
   ExpectOut(kPort);
@@ -114,7 +114,7 @@ TEST_F(KvmIoEventsTest, OnlyTheMatchingValueSignals) {
 
 TEST_F(KvmIoEventsTest, LengthZeroTakesEveryLength) {
   IoEventToken token = 0;
-  const Result added = events_->AddEvent(
+  const Result added = events_->add_event(
       {.space = IoSpace::kMemory, .address = kMmioBase, .length = 0}, &token);
   if (added == Result::kUnsupported) {
     GTEST_SKIP() << "the engine lacks KVM_CAP_IOEVENTFD_NO_LENGTH";
@@ -127,7 +127,7 @@ TEST_F(KvmIoEventsTest, LengthZeroTakesEveryLength) {
 
 TEST_F(KvmIoEventsTest, ALengthTakesOnlyThatLength) {
   IoEventToken token = 0;
-  ASSERT_EQ(events_->AddEvent(
+  ASSERT_EQ(events_->add_event(
                 {.space = IoSpace::kMemory, .address = kMmioBase, .length = 4},
                 &token),
             Result::kOk);
@@ -145,8 +145,9 @@ TEST_F(KvmIoEventsTest, CollectedWritesComeOutInOrder) {
   if (events_->coalesced_capacity() == 0) {
     GTEST_SKIP() << "the engine lacks KVM_CAP_COALESCED_MMIO";
   }
-  ASSERT_EQ(events_->AddCoalesced(IoSpace::kMemory, kMmioBase, 8), Result::kOk);
-  const Result port = events_->AddCoalesced(IoSpace::kPort, kPort, 1);
+  ASSERT_EQ(events_->add_coalesced(IoSpace::kMemory, kMmioBase, 8),
+            Result::kOk);
+  const Result port = events_->add_coalesced(IoSpace::kPort, kPort, 1);
   if (port == Result::kUnsupported) {
     GTEST_SKIP() << "the engine lacks KVM_CAP_COALESCED_PIO";
   }
@@ -158,17 +159,17 @@ TEST_F(KvmIoEventsTest, CollectedWritesComeOutInOrder) {
                                      {IoSpace::kMemory, kMmioBase + 4, 4, 3}};
   for (const CoalescedWrite& wanted : expected) {
     CoalescedWrite write = {};
-    ASSERT_TRUE(events_->NextCoalesced(&write));
+    ASSERT_TRUE(events_->next_coalesced(&write));
     EXPECT_EQ(write.space, wanted.space);
     EXPECT_EQ(write.address, wanted.address);
     EXPECT_EQ(write.length, wanted.length);
     EXPECT_EQ(write.value, wanted.value);
   }
   CoalescedWrite none = {};
-  EXPECT_FALSE(events_->NextCoalesced(&none));
-  EXPECT_EQ(events_->DrainCoalesced(), 3u);
+  EXPECT_FALSE(events_->next_coalesced(&none));
+  EXPECT_EQ(events_->drain_coalesced(), 3u);
 
-  ASSERT_EQ(events_->RemoveCoalesced(IoSpace::kPort, kPort, 1), Result::kOk);
+  ASSERT_EQ(events_->remove_coalesced(IoSpace::kPort, kPort, 1), Result::kOk);
   ExpectOut(kPort);
 }
 
@@ -177,7 +178,8 @@ TEST_F(KvmIoEventsTest, AFullRingExitsAndLosesNothing) {
   if (capacity == 0) {
     GTEST_SKIP() << "the engine lacks KVM_CAP_COALESCED_MMIO";
   }
-  ASSERT_EQ(events_->AddCoalesced(IoSpace::kMemory, kMmioBase, 4), Result::kOk);
+  ASSERT_EQ(events_->add_coalesced(IoSpace::kMemory, kMmioBase, 4),
+            Result::kOk);
   Start(StoreForEverCode());
   std::uint32_t expected = 0;
   for (int round = 0; round < 3; ++round) {
@@ -185,10 +187,10 @@ TEST_F(KvmIoEventsTest, AFullRingExitsAndLosesNothing) {
     ASSERT_EQ(exit.reason, ExitReason::kMmio) << ExitReasonName(exit.reason);
     CoalescedWrite write = {};
     for (std::uint32_t i = 0; i < capacity; ++i) {
-      ASSERT_TRUE(events_->NextCoalesced(&write)) << i << " of " << capacity;
+      ASSERT_TRUE(events_->next_coalesced(&write)) << i << " of " << capacity;
       EXPECT_EQ(write.value, expected++);
     }
-    EXPECT_FALSE(events_->NextCoalesced(&write));
+    EXPECT_FALSE(events_->next_coalesced(&write));
     std::uint32_t last = 0;
     std::memcpy(&last, exit.mmio.data, sizeof(last));
     EXPECT_EQ(last, expected++);
@@ -198,22 +200,22 @@ TEST_F(KvmIoEventsTest, AFullRingExitsAndLosesNothing) {
 TEST_F(KvmIoEventsTest, BadArgumentsAreRefused) {
   IoEventToken token = 0;
   const IoEvent odd = {.space = IoSpace::kPort, .address = kPort, .length = 3};
-  EXPECT_EQ(events_->AddEvent(odd, &token), Result::kError);
+  EXPECT_EQ(events_->add_event(odd, &token), Result::kError);
   EXPECT_EQ(events_->last_error(), EINVAL);
   const IoEvent no_length = {.space = IoSpace::kMemory,
                              .address = kMmioBase,
                              .length = 0,
                              .match = true,
                              .value = 1};
-  EXPECT_EQ(events_->AddEvent(no_length, &token), Result::kError);
+  EXPECT_EQ(events_->add_event(no_length, &token), Result::kError);
   const IoEvent good = {.space = IoSpace::kPort, .address = kPort, .length = 1};
-  EXPECT_EQ(events_->AddEvent(good, &token), Result::kOk);
-  EXPECT_EQ(events_->AddEvent(good, &token), Result::kError);
+  EXPECT_EQ(events_->add_event(good, &token), Result::kOk);
+  EXPECT_EQ(events_->add_event(good, &token), Result::kError);
   EXPECT_EQ(events_->last_error(), EEXIST);
-  EXPECT_EQ(events_->RemoveEvent(5), Result::kError);
+  EXPECT_EQ(events_->remove_event(5), Result::kError);
   EXPECT_EQ(events_->last_error(), EINVAL);
   EXPECT_EQ(events_->signals(5), 0u);
-  EXPECT_EQ(events_->AddCoalesced(IoSpace::kMemory, kMmioBase, 0),
+  EXPECT_EQ(events_->add_coalesced(IoSpace::kMemory, kMmioBase, 0),
             Result::kError);
 }
 

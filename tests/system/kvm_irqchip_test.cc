@@ -91,10 +91,10 @@ class KvmIrqchipTest : public KvmTest {
     target.registers().dirty = kSpecialRegisters;
     ASSERT_EQ(target.commit_registers(), Result::kOk) << target.last_error();
     LapicState lapic;
-    ASSERT_EQ(chip_->GetLapic(index, &lapic), Result::kOk);
+    ASSERT_EQ(chip_->get_lapic(index, &lapic), Result::kOk);
     lapic.Set(0xF0, 0x1FF);
     lapic.Set(0x350, 0x10000);  // LINT0 masked: the PICs, not set up, are on it
-    ASSERT_EQ(chip_->SetLapic(index, lapic), Result::kOk);
+    ASSERT_EQ(chip_->set_lapic(index, lapic), Result::kOk);
   }
 
   void ExpectDone() {
@@ -117,12 +117,12 @@ TEST_F(KvmIrqchipTest, MessageReachesTheHandler) {
   Start(AwaitInterruptsCode());
   for (int i = 0; i < 3; ++i) {
     bool delivered = false;
-    ASSERT_EQ(chip_->SignalMsi(FixedMsi(0, kVector), &delivered), Result::kOk);
+    ASSERT_EQ(chip_->signal_msi(FixedMsi(0, kVector), &delivered), Result::kOk);
     EXPECT_TRUE(delivered);
     ExpectDone();
   }
   bool delivered = true;
-  chip_->SignalMsi(FixedMsi(77, kVector), &delivered);
+  chip_->signal_msi(FixedMsi(77, kVector), &delivered);
   EXPECT_FALSE(delivered) << "nobody has that APIC id";
 }
 
@@ -134,19 +134,19 @@ TEST_F(KvmIrqchipTest, RoutedIrqfdReachesTheHandler) {
                           .target = IrqTarget::kMsi,
                           .pin = 0,
                           .msi = FixedMsi(0, kVector)};
-  ASSERT_EQ(chip_->SetRouting(&route, 1), Result::kOk) << chip_->last_error();
+  ASSERT_EQ(chip_->set_routing(&route, 1), Result::kOk) << chip_->last_error();
   IrqfdToken token = 99;
-  ASSERT_EQ(chip_->AddIrqfd(kGsi, &token), Result::kOk) << chip_->last_error();
+  ASSERT_EQ(chip_->add_irqfd(kGsi, &token), Result::kOk) << chip_->last_error();
   EXPECT_EQ(token, 0u);
   for (int i = 0; i < 3; ++i) {
-    ASSERT_EQ(chip_->SignalIrqfd(token), Result::kOk);
+    ASSERT_EQ(chip_->signal_irqfd(token), Result::kOk);
     ExpectDone();
   }
   EXPECT_EQ(chip_->resamples(token), 0u);
-  ASSERT_EQ(chip_->RemoveIrqfd(token), Result::kOk);
-  EXPECT_EQ(chip_->SignalIrqfd(token), Result::kError);
+  ASSERT_EQ(chip_->remove_irqfd(token), Result::kOk);
+  EXPECT_EQ(chip_->signal_irqfd(token), Result::kError);
   EXPECT_EQ(chip_->last_error(), EINVAL);
-  EXPECT_EQ(chip_->RemoveIrqfd(token), Result::kError);
+  EXPECT_EQ(chip_->remove_irqfd(token), Result::kError);
 }
 
 TEST_F(KvmIrqchipTest, LineGoesThroughTheIoapic) {
@@ -154,12 +154,12 @@ TEST_F(KvmIrqchipTest, LineGoesThroughTheIoapic) {
   if (IsSkipped()) return;
   EXPECT_EQ(chip_->kind(), IrqchipKind::kFull);
   IoapicState ioapic;
-  ASSERT_EQ(chip_->GetIoapic(&ioapic), Result::kOk);
+  ASSERT_EQ(chip_->get_ioapic(&ioapic), Result::kOk);
   ioapic.redirection[kPin] = kVector;  // fixed, physical, edge, to APIC 0
-  ASSERT_EQ(chip_->SetIoapic(ioapic), Result::kOk) << chip_->last_error();
+  ASSERT_EQ(chip_->set_ioapic(ioapic), Result::kOk) << chip_->last_error();
   Start(AwaitInterruptsCode());
-  ASSERT_EQ(chip_->SetIrqLine(kPin, true), Result::kOk);
-  ASSERT_EQ(chip_->SetIrqLine(kPin, false), Result::kOk);
+  ASSERT_EQ(chip_->set_irq_line(kPin, true), Result::kOk);
+  ASSERT_EQ(chip_->set_irq_line(kPin, false), Result::kOk);
   ExpectDone();
 }
 
@@ -168,23 +168,23 @@ TEST_F(KvmIrqchipTest, EndOfInterruptResamples) {
   if (IsSkipped()) return;
   constexpr std::uint64_t kLevel = 1u << 15;
   IoapicState ioapic;
-  ASSERT_EQ(chip_->GetIoapic(&ioapic), Result::kOk);
+  ASSERT_EQ(chip_->get_ioapic(&ioapic), Result::kOk);
   ioapic.redirection[kPin] = kVector | kLevel;
-  ASSERT_EQ(chip_->SetIoapic(ioapic), Result::kOk);
+  ASSERT_EQ(chip_->set_ioapic(ioapic), Result::kOk);
   Start(AwaitInterruptsCode());
   IrqfdToken token = 0;
-  const Result added = chip_->AddResampleIrqfd(kPin, &token);
+  const Result added = chip_->add_resample_irqfd(kPin, &token);
   if (added == Result::kUnsupported) {
     GTEST_SKIP() << "the engine lacks KVM_CAP_IRQFD_RESAMPLE";
   }
   ASSERT_EQ(added, Result::kOk) << chip_->last_error();
   EXPECT_EQ(chip_->resamples(token), 0u);
   for (std::uint64_t i = 1; i <= 3; ++i) {
-    ASSERT_EQ(chip_->SignalIrqfd(token), Result::kOk);
+    ASSERT_EQ(chip_->signal_irqfd(token), Result::kOk);
     ExpectDone();
     EXPECT_EQ(chip_->resamples(token), i);
   }
-  ASSERT_EQ(chip_->RemoveIrqfd(token), Result::kOk);
+  ASSERT_EQ(chip_->remove_irqfd(token), Result::kOk);
   EXPECT_EQ(chip_->resamples(token), 3u) << "the count outlives the irqfd";
 }
 
@@ -198,10 +198,10 @@ TEST_F(KvmIrqchipTest, EndOfALevelInterruptExitsToTheCallersIoapic) {
   level.data |= kLevelAsserted;
   const IrqRoute route = {
       .gsi = kPin, .target = IrqTarget::kMsi, .pin = 0, .msi = level};
-  ASSERT_EQ(chip_->SetRouting(&route, 1), Result::kOk) << chip_->last_error();
+  ASSERT_EQ(chip_->set_routing(&route, 1), Result::kOk) << chip_->last_error();
   Start(AwaitInterruptsCode());
   bool delivered = false;
-  ASSERT_EQ(chip_->SignalMsi(level, &delivered), Result::kOk);
+  ASSERT_EQ(chip_->signal_msi(level, &delivered), Result::kOk);
   EXPECT_TRUE(delivered);
   // An engine that emulates ring 0 reports the end at its next entry, after the
   // OUT that follows.
@@ -229,7 +229,7 @@ TEST_F(KvmIrqchipTest, SmiEntersSmmAndRsmLeavesIt) {
   Load(kSmmCode, SmmHandlerCode());
   Start(OutForEverCode());
   ExpectDone();
-  const Result sent = chip_->SendSmi(0);
+  const Result sent = chip_->send_smi(0);
   if (sent == Result::kUnsupported) {
     GTEST_SKIP() << "the engine lacks KVM_CAP_X86_SMM";
   }
@@ -246,43 +246,43 @@ TEST_F(KvmIrqchipTest, StateGoesInAndComesOut) {
   MakeWith({{"irqchip", "full"}, {"pit", "on"}});
   if (IsSkipped()) return;
   PicState pic;
-  ASSERT_EQ(chip_->GetPic(1, &pic), Result::kOk);
+  ASSERT_EQ(chip_->get_pic(1, &pic), Result::kOk);
   pic.irq_base = 0x70;
   pic.imr = 0xA5;
-  ASSERT_EQ(chip_->SetPic(1, pic), Result::kOk);
+  ASSERT_EQ(chip_->set_pic(1, pic), Result::kOk);
   pic = {};
-  ASSERT_EQ(chip_->GetPic(1, &pic), Result::kOk);
+  ASSERT_EQ(chip_->get_pic(1, &pic), Result::kOk);
   EXPECT_EQ(pic.irq_base, 0x70);
   EXPECT_EQ(pic.imr, 0xA5);
-  ASSERT_EQ(chip_->GetPic(0, &pic), Result::kOk);
+  ASSERT_EQ(chip_->get_pic(0, &pic), Result::kOk);
   EXPECT_NE(pic.imr, 0xA5) << "the master is another one";
 
   IoapicState ioapic;
-  ASSERT_EQ(chip_->GetIoapic(&ioapic), Result::kOk);
+  ASSERT_EQ(chip_->get_ioapic(&ioapic), Result::kOk);
   EXPECT_EQ(ioapic.base, 0xFEC00000u);
   ioapic.redirection[23] = 0x1000000000010099;  // masked, vector 0x99
-  ASSERT_EQ(chip_->SetIoapic(ioapic), Result::kOk);
+  ASSERT_EQ(chip_->set_ioapic(ioapic), Result::kOk);
   ioapic = {};
-  ASSERT_EQ(chip_->GetIoapic(&ioapic), Result::kOk);
+  ASSERT_EQ(chip_->get_ioapic(&ioapic), Result::kOk);
   EXPECT_EQ(ioapic.redirection[23], 0x1000000000010099u);
 
   LapicState lapic;
-  ASSERT_EQ(chip_->GetLapic(0, &lapic), Result::kOk);
+  ASSERT_EQ(chip_->get_lapic(0, &lapic), Result::kOk);
   lapic.Set(0x80, 0x20);  // TPR
   lapic.Set(0x360, 0x10000 | 0x66);
-  ASSERT_EQ(chip_->SetLapic(0, lapic), Result::kOk);
+  ASSERT_EQ(chip_->set_lapic(0, lapic), Result::kOk);
   LapicState again;
-  ASSERT_EQ(chip_->GetLapic(0, &again), Result::kOk);
+  ASSERT_EQ(chip_->get_lapic(0, &again), Result::kOk);
   EXPECT_EQ(again.Get(0x80), 0x20u);
   EXPECT_EQ(again.Get(0x360), 0x10066u);
 
   PitState pit;
-  ASSERT_EQ(chip_->GetPit(&pit), Result::kOk);
+  ASSERT_EQ(chip_->get_pit(&pit), Result::kOk);
   EXPECT_EQ(pit.channels[2].mode, kPitModeUnset);
   pit.channels[2] = {.count = 1234, .mode = 3, .gate = true};
-  ASSERT_EQ(chip_->SetPit(pit), Result::kOk);
+  ASSERT_EQ(chip_->set_pit(pit), Result::kOk);
   pit = {};
-  ASSERT_EQ(chip_->GetPit(&pit), Result::kOk);
+  ASSERT_EQ(chip_->get_pit(&pit), Result::kOk);
   EXPECT_EQ(pit.channels[2].count, 1234u);
   EXPECT_EQ(pit.channels[2].mode, 3);
   EXPECT_TRUE(pit.channels[2].gate);
@@ -292,9 +292,9 @@ TEST_F(KvmIrqchipTest, SipiStartsAnotherVcpu) {
   MakeWith({{"irqchip", "split"}}, 2);
   if (IsSkipped()) return;
   MpState state = MpState::kOther;
-  ASSERT_EQ(chip_->GetMpState(0, &state), Result::kOk);
+  ASSERT_EQ(chip_->get_mp_state(0, &state), Result::kOk);
   EXPECT_EQ(state, MpState::kRunnable);
-  ASSERT_EQ(chip_->GetMpState(1, &state), Result::kOk);
+  ASSERT_EQ(chip_->get_mp_state(1, &state), Result::kOk);
   EXPECT_EQ(state, MpState::kUninitialized);
   // movw $0x5a, 0x6000; 1: hlt; jmp 1b
   Load(kApCode, {0xC7, 0x06, 0x00, 0x60, 0x5A, 0x00, 0xF4, 0xEB, 0xFD});
@@ -344,19 +344,19 @@ TEST_F(KvmIrqchipTest, BadArgumentsAreRefused) {
   IoapicState ioapic;
   PicState pic;
   PitState pit;
-  EXPECT_EQ(chip_->GetIoapic(&ioapic), Result::kUnsupported);
-  EXPECT_EQ(chip_->GetPic(0, &pic), Result::kUnsupported);
-  EXPECT_EQ(chip_->GetPit(&pit), Result::kUnsupported);
-  EXPECT_EQ(chip_->SetIrqLine(kPin, true), Result::kError);
+  EXPECT_EQ(chip_->get_ioapic(&ioapic), Result::kUnsupported);
+  EXPECT_EQ(chip_->get_pic(0, &pic), Result::kUnsupported);
+  EXPECT_EQ(chip_->get_pit(&pit), Result::kUnsupported);
+  EXPECT_EQ(chip_->set_irq_line(kPin, true), Result::kError);
   EXPECT_EQ(chip_->last_error(), ENXIO);
   IrqRoute route = {
       .gsi = 0, .target = IrqTarget::kIoapic, .pin = 24, .msi = {}};
-  EXPECT_EQ(chip_->SetRouting(&route, 1), Result::kError);
+  EXPECT_EQ(chip_->set_routing(&route, 1), Result::kError);
   EXPECT_EQ(chip_->last_error(), EINVAL);
   LapicState lapic;
-  EXPECT_EQ(chip_->GetLapic(1, &lapic), Result::kError);
-  EXPECT_EQ(chip_->SetMpState(0, MpState::kOther), Result::kError);
-  const Result smi = chip_->SendSmi(0);
+  EXPECT_EQ(chip_->get_lapic(1, &lapic), Result::kError);
+  EXPECT_EQ(chip_->set_mp_state(0, MpState::kOther), Result::kError);
+  const Result smi = chip_->send_smi(0);
   EXPECT_TRUE(smi == Result::kUnsupported || smi == Result::kOk);
 }
 
