@@ -35,7 +35,7 @@ struct Bench {
         watchdog(kPatience),
         noise(static_cast<int>(kvm.cpu)),
         measurer(*kvm.backend, watchdog, noise,
-                 {.samples = kSamples, .cpu = kvm.cpu, .cpus = {}, .knobs = {}}) {}
+                 {.samples = kSamples, .cpu = kvm.cpu, .knobs = {}, .cpus = {}}) {}
 
   KvmProgram& program;
   Watchdog watchdog;
