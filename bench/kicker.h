@@ -18,7 +18,8 @@ class Kicker {
   Kicker(const Kicker&) = delete;
   Kicker& operator=(const Kicker&) = delete;
 
-  // One kick, some 50 us from now, when the guest is well inside.
+  // One kick, some 50 us from now, when the guest is well inside. On a host
+  // with a single CPU the caller must be in the guest by then.
   void Arm() { state_.store(kArmed, std::memory_order_release); }
   // Whether the kick has been begun.
   bool kicked() const {

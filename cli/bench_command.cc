@@ -21,12 +21,15 @@
 #include "cli/progress.h"
 #include "cli/signals.h"
 #include "cli/table.h"
+#include "core/host/lab_environment.h"
 
 namespace worldswitch {
 namespace {
 
 // A block of the slowest scenario takes some 30 ms.
 constexpr std::chrono::milliseconds kPatience(2000);
+// In a lab that is a count of instructions: 500 million under QEMU.
+constexpr std::chrono::milliseconds kLabPatience(500);
 
 struct BenchArguments {
   std::string backend = "auto";
@@ -34,7 +37,7 @@ struct BenchArguments {
   std::string mode;
   std::vector<std::string> knobs;
   std::uint32_t samples = 1000;
-  std::uint32_t repetitions = 10;
+  std::uint32_t repetitions = ThisLab() ? kLabRepetitions : 10;
   std::optional<std::uint32_t> cpu;
   std::string json;
   std::string raw;
@@ -102,7 +105,7 @@ int RunBench(const BenchArguments& arguments) {
   absl::Status knobs = backend->knobs().Check(options.knobs);
   if (!knobs.ok()) return Fail(knobs, kExitUsage);
 
-  Watchdog watchdog(kPatience);
+  Watchdog watchdog(ThisLab() ? kLabPatience : kPatience);
   const SignalScope signals(watchdog);
   const Fingerprint fingerprint = ReadFingerprint();
   absl::Status pinned = PinToCpu(options.cpu);
@@ -132,8 +135,9 @@ int RunBench(const BenchArguments& arguments) {
   out << TableBody(*result, table) << std::flush;
 
   const ResultContext context = {
-      .date = absl::FormatTime(absl::RFC3339_sec, absl::Now(),
-                               absl::LocalTimeZone()),
+      .date = ThisLab() ? ThisLab()->date
+                        : absl::FormatTime(absl::RFC3339_sec, absl::Now(),
+                                           absl::LocalTimeZone()),
       .version = table.version,
       .backend = table.backend,
       .engine = table.engine,

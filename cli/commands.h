@@ -16,6 +16,8 @@ using ChooseCommand = std::function<void(std::function<int()>)>;
 void AddBenchCommand(CLI::App& app, const ChooseCommand& choose);
 void AddProbeCommand(CLI::App& app, const ChooseCommand& choose);
 void AddListCommand(CLI::App& app, const ChooseCommand& choose);
+// After all others: a lab runs those.
+void AddLabCommand(CLI::App& app, const ChooseCommand& choose);
 
 }  // namespace worldswitch
 

@@ -23,6 +23,8 @@ constexpr char kFooter[] =
     "  worldswitch list                      what each scenario does\n"
     "  worldswitch probe                     what this host can do, and what "
     "distorts figures\n"
+    "  worldswitch lab kvm_amd -- bench      in an emulated host, counting "
+    "instructions\n"
     "\n"
     "Exit codes: 0 ok, 1 a result could not be written, 2 usage, 3 no usable\n"
     "backend, 128 + n ended by signal n (Ctrl-C: 130).\n";
@@ -39,12 +41,13 @@ int Main(int argc, char** argv) {
   worldswitch::AddBenchCommand(app, choose);
   worldswitch::AddProbeCommand(app, choose);
   worldswitch::AddListCommand(app, choose);
+  worldswitch::AddLabCommand(app, choose);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (app.get_subcommands().empty() && !app.remaining().empty()) {
       std::cerr << "worldswitch: no command '" << app.remaining().front()
-                << "'; there are bench, list and probe (--help)\n";
+                << "'; there are bench, lab, list and probe (--help)\n";
       return worldswitch::kExitUsage;
     }
     const int code = app.exit(error);
