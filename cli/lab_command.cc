@@ -134,25 +134,26 @@ absl::StatusOr<KernelFiles> OpenOtherKernel(const std::string& text,
 // Where the command's results go, known to be writable before it runs.
 class ResultFiles {
  public:
-  // Opens what the arguments call an output.
-  absl::Status Open(const LabOptions& lab) {
-    for (std::size_t i = 1; i < lab.arguments.size(); ++i) {
-      const std::string& argument = lab.arguments[i];
+  // Opens what the arguments call an output, and notes it in lab->outputs.
+  absl::Status Open(LabOptions* lab) {
+    for (std::size_t i = 1; i < lab->arguments.size(); ++i) {
+      const std::string& argument = lab->arguments[i];
       const std::string name = argument.substr(0, argument.find('='));
       if (!IsOutput(name)) continue;
       std::string value;
       if (name.size() < argument.size()) {
         value = argument.substr(name.size() + 1);
-      } else if (i + 1 < lab.arguments.size()) {
-        value = lab.arguments[i + 1];
+      } else if (i + 1 < lab->arguments.size()) {
+        value = lab->arguments[i + 1];
       }
       if (name == "--gtest_output") value = value.substr(value.find(':') + 1);
       if (value.empty() || value.front() == '-') continue;
       const std::string path =
-          (fs::path(lab.directory) / value).lexically_normal().string();
+          (fs::path(lab->directory) / value).lexically_normal().string();
       absl::StatusOr<OutputFile> file = OutputFile::Open(path);
       if (!file.ok()) return file.status();
       open_[path] = *std::move(file);
+      lab->outputs.push_back(path);
     }
     return absl::OkStatus();
   }
@@ -204,9 +205,9 @@ LabListener MakeListener(const LabOptions& lab, bool show_output) {
   return listener;
 }
 
-int RunOnce(const LabOptions& lab, const StopFlag& stop) {
+int RunOnce(LabOptions lab, const StopFlag& stop) {
   ResultFiles results;
-  if (absl::Status opened = results.Open(lab); !opened.ok()) {
+  if (absl::Status opened = results.Open(&lab); !opened.ok()) {
     return Fail(opened, kExitUsage);
   }
   absl::StatusOr<LabOutcome> outcome =
@@ -245,13 +246,6 @@ std::string ResultPath(LabOptions* lab) {
 // The same command under both kernels. before: the one to compare with.
 int RunAgainst(LabOptions lab, const KernelFiles& before,
                const StopFlag& stop) {
-  if (lab.arguments.size() < 2 || lab.arguments[1] != "bench") {
-    return Fail(
-        absl::InvalidArgumentError(
-            "--against-kernel compares what `bench` measures: worldswitch "
-            "lab ... --against-kernel OTHER -- bench ..."),
-        kExitUsage);
-  }
   const std::string path = ResultPath(&lab);
   if (fs::path(path).filename() == "-") {
     return Fail(absl::InvalidArgumentError(
@@ -261,7 +255,7 @@ int RunAgainst(LabOptions lab, const KernelFiles& before,
   }
   const bool hidden = fs::path(path).filename() == kHiddenResult;
   ResultFiles results;
-  if (absl::Status opened = hidden ? absl::OkStatus() : results.Open(lab);
+  if (absl::Status opened = hidden ? absl::OkStatus() : results.Open(&lab);
       !opened.ok()) {
     return Fail(opened, kExitUsage);
   }
@@ -317,6 +311,12 @@ int RunLabCommand(const LabArguments& arguments) {
   if (absl::Status found = ResolveCommand(arguments, &lab); !found.ok()) {
     return Fail(found, kExitUsage);
   }
+  if (against && (lab.arguments.size() < 2 || lab.arguments[1] != "bench")) {
+    return Fail(absl::InvalidArgumentError(
+                    "--against-kernel compares what `bench` measures: "
+                    "worldswitch lab ... --against-kernel OTHER -- bench ..."),
+                kExitUsage);
+  }
   for (const std::string& text : lab.module_parameters) {
     absl::StatusOr<ModuleParameter> parsed = ParseModuleParameter(text);
     if (!parsed.ok()) return Fail(parsed.status(), kExitUsage);
@@ -333,7 +333,7 @@ int RunLabCommand(const LabArguments& arguments) {
       OpenKernel(arguments.kernel, arguments.kernel_package, cache, stop);
   if (!kernel.ok()) return FailToPrepare(kernel.status());
   lab.kernel = *std::move(kernel);
-  if (!against) return RunOnce(lab, stop);
+  if (!against) return RunOnce(std::move(lab), stop);
   absl::StatusOr<KernelFiles> other =
       OpenOtherKernel(arguments.against_kernel, cache, stop);
   if (!other.ok()) return FailToPrepare(other.status());

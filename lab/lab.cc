@@ -116,7 +116,11 @@ class GuestBuilder {
     for (const std::string& path : plan_.files) {
       initramfs_.AddDirectory(fs::path(path).parent_path().string());
       std::error_code ignored;
-      if (!fs::is_regular_file(path, ignored) || initramfs_.Has(path)) continue;
+      const std::vector<std::string>& outputs = options_.outputs;
+      if (std::find(outputs.begin(), outputs.end(), path) != outputs.end() ||
+          !fs::is_regular_file(path, ignored) || initramfs_.Has(path)) {
+        continue;
+      }
       absl::Status added = initramfs_.AddHostFile(path, path, false);
       if (!added.ok()) return added;
     }

@@ -32,7 +32,10 @@ struct LabOptions {
   std::string program;                 // a path on the host
   std::vector<std::string> arguments;  // [0] is the program's name
   std::string directory;               // to run it in, of the host
-  std::string date;                    // RFC 3339, for its results
+  // Absolute paths that the command is known to write and not to read: what is
+  // there does not go in, so that every run of a command begins alike.
+  std::vector<std::string> outputs;
+  std::string date;  // RFC 3339, for its results
 };
 
 // The lab as its own results name it: "emulator", "cpu_model", "kernel", ...
