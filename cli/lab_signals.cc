@@ -5,7 +5,8 @@
 namespace worldswitch {
 namespace {
 
-constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
+// SIGPIPE: nobody reads what the command prints.
+constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
 
 StopFlag got = 0;
 

@@ -1,4 +1,4 @@
-// Ctrl-C, SIGTERM and SIGHUP while a lab runs: they end it in an orderly way,
+// Ctrl-C, SIGTERM, SIGHUP and SIGPIPE while a lab runs: they end it in an orderly way,
 // the emulator by its id and the files it needed. A second one ends this
 // program at once, and the emulator with it.
 
