@@ -77,8 +77,8 @@ absl::StatusOr<std::string> KernelDifference(const std::string& before,
       absl::StrCat("before: ", KernelOf(*old), "\nafter:  ", KernelOf(*now),
                    "\nunit:   instructions, the median round "
                    "trip of each exit, guest to guest\n\n");
-  absl::StrAppendFormat(&text, "%-42s %-11s %9s %9s %9s\n", "exit",
-                        "verdict", "before", "after", "change");
+  absl::StrAppendFormat(&text, "%-42s %-11s %9s %9s %9s\n", "exit", "verdict",
+                        "before", "after", "change");
   int changed = 0;
   int compared = 0;
   for (const Json& row : (*now)["worldswitch"]["rows"]) {

@@ -69,7 +69,25 @@ std::vector<std::string> ServedKernels(const StopFlag& stop) {
   return names;
 }
 
-// What the package that always follows the newest kernel depends on.
+// The kernel that a package without one depends on, such as the package that
+// always follows the newest.
+absl::StatusOr<std::string> KernelBehind(const std::string& package,
+                                         const StopFlag& stop) {
+  const std::string what = absl::StrCat("looking up ", package);
+  absl::StatusOr<std::string> text =
+      RunTool({"apt-cache", "depends", package}, "", kLookUpLimit, stop);
+  if (!text.ok()) return WithRemedy(text.status(), what);
+  for (const absl::string_view line : absl::StrSplit(*text, '\n')) {
+    absl::string_view word = absl::StripAsciiWhitespace(line);
+    if (absl::ConsumePrefix(&word, "Depends: ") &&
+        absl::StartsWith(word, kPrefix)) {
+      return std::string(word);
+    }
+  }
+  return WithRemedy(absl::UnavailableError("it leads to no kernel"), what);
+}
+
+// Looked up once: results stay comparable from one day to the next.
 absl::StatusOr<std::string> LookUpNewest(const std::string& cache,
                                          const LabProgress& progress,
                                          const StopFlag& stop) {
@@ -77,24 +95,12 @@ absl::StatusOr<std::string> LookUpNewest(const std::string& cache,
   absl::StatusOr<std::string> name = ReadWholeFile(kept);
   if (name.ok()) return std::string(absl::StripAsciiWhitespace(*name));
   progress("looking up the newest cloud kernel");
-  absl::StatusOr<std::string> text =
-      RunTool({"apt-cache", "depends", kNewest}, "", kLookUpLimit, stop);
-  if (!text.ok()) {
-    return WithRemedy(text.status(), "looking up the newest kernel");
-  }
-  for (const absl::string_view line : absl::StrSplit(*text, '\n')) {
-    absl::string_view word = absl::StripAsciiWhitespace(line);
-    if (!absl::ConsumePrefix(&word, "Depends: ") ||
-        !absl::StartsWith(word, kPrefix)) {
-      continue;
-    }
-    if (absl::Status made = MakeDirectories(cache); !made.ok()) return made;
-    absl::Status written = WriteWholeFile(kept, absl::StrCat(word, "\n"));
-    if (!written.ok()) return written;
-    return std::string(word);
-  }
-  return WithRemedy(absl::UnavailableError("apt knows none"),
-                    "looking up the newest kernel");
+  absl::StatusOr<std::string> newest = KernelBehind(kNewest, stop);
+  if (!newest.ok()) return newest;
+  if (absl::Status made = MakeDirectories(cache); !made.ok()) return made;
+  absl::Status written = WriteWholeFile(kept, absl::StrCat(*newest, "\n"));
+  if (!written.ok()) return written;
+  return newest;
 }
 
 absl::Status CheckName(const std::string& name) {
@@ -123,7 +129,8 @@ absl::StatusOr<fs::path> OnlyFile(const fs::path& directory,
       absl::StrCat("the package holds no ", prefix, "*", suffix));
 }
 
-// Copies out of an unpacked package what a lab needs, 10 MB of 100.
+// Copies out of an unpacked package what a lab needs, 10 MB of 100. NotFound:
+// it holds no kernel.
 absl::Status Keep(const std::string& unpacked, const std::string& version,
                   const std::string& kept) {
   absl::StatusOr<fs::path> vmlinuz =
@@ -134,7 +141,10 @@ absl::Status Keep(const std::string& unpacked, const std::string& version,
   if (!modules.ok()) return modules.status();
   absl::StatusOr<std::vector<KernelModule>> wanted =
       modules->LoadOrder(Wanted());
-  if (!wanted.ok()) return wanted.status();
+  if (!wanted.ok()) {
+    return absl::UnavailableError(absl::StrCat(
+        "this kernel is no good for a lab: ", wanted.status().message()));
+  }
   if (absl::Status made = MakeDirectories(kept + "/modules"); !made.ok()) {
     return made;
   }
@@ -245,6 +255,11 @@ absl::StatusOr<KernelFiles> FetchKernel(const std::string& package,
   absl::StatusOr<std::string> version = ReadWholeFile(kept + "/version");
   if (!version.ok()) {
     absl::Status fetched = FetchInto(name, kept, cache, progress, stop);
+    if (absl::IsNotFound(fetched)) {
+      absl::StatusOr<std::string> behind = KernelBehind(name, stop);
+      if (!behind.ok()) return behind.status();
+      return FetchKernel(*behind, cache, progress, stop);
+    }
     if (!fetched.ok()) return fetched;
     version = ReadWholeFile(kept + "/version");
     if (!version.ok()) return version.status();
