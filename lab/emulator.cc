@@ -206,6 +206,9 @@ absl::StatusOr<InstalledEmulator> FindEmulator(LabEngine engine,
 }
 
 std::string KernelCommandLine(bool mitigations) {
+  static constexpr char kNeedlessCalls[] =
+      "load_system_certificate_list,trace_eval_init,init_kprobe_trace,"
+      "cubictcp_register";
   std::vector<std::string> words = {
       "panic=-1", "nokaslr", "no_timer_check", "tsc=reliable", "acpi=off",
       "pci=off", "nosmp",
@@ -214,8 +217,7 @@ std::string KernelCommandLine(bool mitigations) {
       // All that could differ between two boots.
       "clearcpuid=rdrand,rdseed", "random.trust_cpu=off",
       // Seconds of the boot, of no use here.
-      "initcall_blacklist=load_system_certificate_list,trace_eval_init,"
-      "init_kprobe_trace,cubictcp_register"};
+      absl::StrCat("initcall_blacklist=", kNeedlessCalls)};
   if (!mitigations) words.emplace_back("mitigations=off");
   std::string line;
   for (const std::string& word : words) {

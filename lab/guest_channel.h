@@ -41,7 +41,7 @@ struct GuestFrame {
 };
 
 // No frame is longer; larger things come in several.
-inline constexpr std::size_t kMaxFramePayload = 64 * 1024;
+inline constexpr std::size_t kMaxFramePayload = std::size_t{64} * 1024;
 
 // "WS", the type, a zero, the payload's length in 4 bytes (little-endian).
 std::string GuestFrameHeader(GuestFrameType type, std::size_t length);

@@ -36,6 +36,7 @@ absl::StatusOr<std::vector<ModuleParameter>> ParseParameters(
     const std::vector<KernelModule>& modules) {
   std::vector<ModuleParameter> parameters;
   std::vector<std::string> names;
+  names.reserve(modules.size());
   for (const KernelModule& module : modules) names.push_back(module.name);
   for (const std::string& text : texts) {
     absl::StatusOr<ModuleParameter> parsed = ParseModuleParameter(text);

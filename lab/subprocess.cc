@@ -171,7 +171,7 @@ std::string LastLines(const std::string& text, int count) {
   }
   std::vector<std::string> lines =
       absl::StrSplit(clean, '\n', absl::SkipWhitespace());
-  const std::size_t wanted = static_cast<std::size_t>(count);
+  const auto wanted = static_cast<std::size_t>(count);
   const std::size_t first = lines.size() > wanted ? lines.size() - wanted : 0;
   std::string last;
   for (std::size_t i = first; i < lines.size(); ++i) {
