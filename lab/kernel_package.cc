@@ -98,8 +98,18 @@ absl::StatusOr<std::string> LookUpNewest(const std::string& cache,
   absl::StatusOr<std::string> newest = KernelBehind(kNewest, stop);
   if (!newest.ok()) return newest;
   if (absl::Status made = MakeDirectories(cache); !made.ok()) return made;
-  absl::Status written = WriteWholeFile(kept, absl::StrCat(*newest, "\n"));
+  // Whole or not at all: another lab may read it now.
+  absl::StatusOr<TemporaryDirectory> work = TemporaryDirectory::Make(cache);
+  if (!work.ok()) return work.status();
+  absl::Status written =
+      WriteWholeFile(work->File("newest"), absl::StrCat(*newest, "\n"));
   if (!written.ok()) return written;
+  std::error_code error;
+  fs::rename(work->File("newest"), kept, error);
+  if (error) {
+    return absl::UnavailableError(
+        absl::StrCat("keeping ", kept, ": ", error.message()));
+  }
   return newest;
 }
 
