@@ -1,6 +1,6 @@
-// Ctrl-C, SIGTERM, SIGHUP and SIGPIPE while a lab runs: they end it in an orderly way,
-// the emulator by its id and the files it needed. A second one ends this
-// program at once, and the emulator with it.
+// Ctrl-C, SIGTERM, SIGHUP and SIGPIPE while a lab runs: they end it in an
+// orderly way, the emulator by its id and the files it needed. A second one
+// ends this program at once, and the emulator with it.
 
 #ifndef WORLDSWITCH_CLI_LAB_SIGNALS_H_
 #define WORLDSWITCH_CLI_LAB_SIGNALS_H_

@@ -52,7 +52,7 @@ void Initramfs::AddFile(absl::string_view path, std::string bytes,
 }
 
 bool Initramfs::Has(absl::string_view path) const {
-  return entries_.count(Relative(path)) != 0;
+  return entries_.contains(Relative(path));
 }
 
 absl::Status Initramfs::AddHostFile(absl::string_view path,
