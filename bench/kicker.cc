@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <time.h>
 
 #include <utility>
 
@@ -13,11 +14,13 @@ namespace {
 
 constexpr std::uint64_t kDelayTicks = 150000;
 
+// On a host with one CPU the guest runs while this thread sleeps, and the timer
+// that wakes it switches the guest out.
+constexpr timespec kNap = {0, 50'000};
+
 }  // namespace
 
-// The creating thread is pinned; its peer must not share that CPU, or it would
-// only run when the guest is switched out.
-void LeaveCallersCpu() {
+bool LeaveCallersCpu() {
   cpu_set_t own;
   CPU_ZERO(&own);
   sched_getaffinity(0, sizeof(own), &own);
@@ -26,8 +29,7 @@ void LeaveCallersCpu() {
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (!CPU_ISSET(cpu, &own)) CPU_SET(cpu, &others);
   }
-  // Fails where there is no other CPU; then they share.
-  sched_setaffinity(0, sizeof(others), &others);
+  return sched_setaffinity(0, sizeof(others), &others) == 0;
 }
 
 Kicker::Kicker(KickHandle handle)
@@ -47,16 +49,21 @@ void Kicker::Work() {
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
-  LeaveCallersCpu();
+  const bool alone = LeaveCallersCpu();
   for (;;) {
     const int state = state_.load(std::memory_order_acquire);
     if (state == kFinished) return;
     if (state != kArmed) {
-      sched_yield();
+      if (alone) {
+        sched_yield();
+      } else {
+        nanosleep(&kNap, nullptr);
+      }
       continue;
     }
+    // Having shared the CPU until now, the guest is inside already.
     const std::uint64_t start = ReadTsc();
-    while (ReadTsc() - start < kDelayTicks) {
+    while (alone && ReadTsc() - start < kDelayTicks) {
     }
     const std::uint64_t now = ReadTsc();
     time_.store(static_cast<std::int64_t>(now), std::memory_order_relaxed);

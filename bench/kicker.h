@@ -12,8 +12,8 @@
 namespace worldswitch {
 
 // Lets the calling thread run anywhere but on the CPUs it may run on now: a
-// peer of a pinned thread. Does nothing where there are no others.
-void LeaveCallersCpu();
+// peer of a pinned thread. False, and nothing done, where there are no others.
+bool LeaveCallersCpu();
 
 class Kicker {
  public:
@@ -22,7 +22,8 @@ class Kicker {
   Kicker(const Kicker&) = delete;
   Kicker& operator=(const Kicker&) = delete;
 
-  // One kick, some 50 us from now, when the guest is well inside.
+  // One kick, some 50 us from now, when the guest is well inside. On a host
+  // with a single CPU the caller must be in the guest by then.
   void Arm() { state_.store(kArmed, std::memory_order_release); }
   // Whether the kick has been begun.
   bool kicked() const {

@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "bench/session.h"
 #include "core/host/fingerprint.h"
+#include "core/host/lab_environment.h"
 
 namespace worldswitch {
 namespace {
@@ -53,6 +54,13 @@ int RunKvmProgram(int argc, char** argv,
                   const std::function<void(KvmProgram&)>& add) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  if (ThisLab()) {
+    std::fprintf(stderr,
+                 "nothing to measure here: a lab counts instructions, and the "
+                 "figures of this program are times; worldswitch bench counts "
+                 "too\n");
+    return 0;
+  }
   absl::StatusOr<std::unique_ptr<KvmBackend>> backend = OpenKvm();
   if (!backend.ok()) {
     std::fprintf(stderr, "nothing to measure here: %s\n",

@@ -31,7 +31,8 @@ void AddBenchmark(const std::string& name, std::int64_t iterations,
                   std::function<void(benchmark::State&)> run);
 
 // main: `add` registers the benchmarks; the program lives until they have run.
-// Where /dev/kvm cannot be used it says why and returns 0. 1: bad arguments.
+// Where /dev/kvm cannot be used, and in a lab, which has no clock, it says why
+// and returns 0. 1: bad arguments.
 int RunKvmProgram(int argc, char** argv,
                   const std::function<void(KvmProgram&)>& add);
 

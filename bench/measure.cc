@@ -148,6 +148,9 @@ void Measurer::MeasureKick(Row& row, Vm& vm) {
   GuestSetup setup;
   setup.payload = row.scenario->payload;
   setup.mode = *row.mode;
+  // Bochs 2.7 lets no host interrupt into a guest that is entered with
+  // RFLAGS.IF clear, so none that spins would come back there.
+  setup.interrupts_on = true;
   if (LoadGuest(vm, 0, setup) != Result::kOk) {
     Refuse(row, Verdict::kUnsupported,
            absl::StrCat("the engine refuses this mode's registers: ",

@@ -126,7 +126,7 @@ class Writer {
       json["iterations"] = summary.raw.count();
       json["real_time"] = Time(summary.raw.median());
       json["cpu_time"] = Time(summary.raw.median());
-      json["time_unit"] = "ns";
+      json["time_unit"] = ns_per_unit_ > 0 ? "ns" : unit_;
       PutPercentiles(json, summary.raw, unit_);
       PutOptional(json, absl::StrCat("net_", unit_).c_str(), summary.net);
       json[absl::StrCat("control_", unit_)] = summary.control.median();

@@ -25,7 +25,7 @@ struct ResultContext {
 };
 
 // The whole file. In an entry real_time is the repetition's median round trip
-// in ns (in the unit itself where that is not ticks), raw.
+// in ns, raw; in the unit itself, and time_unit says so, where that is no time.
 std::string ResultJson(const SessionResult& result,
                        const ResultContext& context);
 

@@ -23,6 +23,7 @@
 #include "cli/signals.h"
 #include "cli/table.h"
 #include "core/host/host_settings.h"
+#include "core/host/lab_environment.h"
 
 namespace worldswitch {
 namespace {
@@ -35,6 +36,8 @@ constexpr double kDefaultSeconds = 75;
 
 // A block of the slowest scenario takes some 30 ms.
 constexpr std::chrono::milliseconds kPatience(2000);
+// In a lab that is a count of instructions: 500 million under QEMU.
+constexpr std::chrono::milliseconds kLabPatience(500);
 
 struct BenchArguments {
   std::string backend = "auto";
@@ -42,7 +45,7 @@ struct BenchArguments {
   std::string mode;
   std::vector<std::string> knobs;
   std::uint32_t samples = 1000;
-  std::uint32_t repetitions = 10;
+  std::uint32_t repetitions = ThisLab() ? kLabRepetitions : 10;
   std::optional<double> seconds;
   bool counts_given = false;  // --samples or --repetitions
   std::string format = kFormatTable;
@@ -71,9 +74,15 @@ absl::Status MakeOptions(const BenchArguments& arguments,
   options->mode = ModeByName(arguments.mode);
   options->samples = arguments.samples;
   options->repetitions = arguments.repetitions;
-  // Who says how much is to be measured waits for it.
-  options->seconds =
-      arguments.seconds.value_or(arguments.counts_given ? 0 : kDefaultSeconds);
+  // Who says how much is to be measured waits for it; no clock in a lab tells a
+  // time.
+  if (ThisLab() && arguments.seconds) {
+    return absl::InvalidArgumentError(
+        "--seconds in a lab: its clocks count instructions; use --samples and "
+        "--repetitions");
+  }
+  const bool by_count = arguments.counts_given || ThisLab();
+  options->seconds = arguments.seconds.value_or(by_count ? 0 : kDefaultSeconds);
   if (arguments.format == kFormatVmexit) {
     if (options->mode.value_or(GuestMode::kRing0) != GuestMode::kRing0) {
       return absl::InvalidArgumentError(
@@ -139,7 +148,7 @@ int RunBench(const BenchArguments& arguments) {
       HostSettings::Apply(HostSettingsAmong(backend->knobs(), options.knobs));
   if (!host_settings.ok()) return Fail(host_settings.status(), kExitUsage);
 
-  Watchdog watchdog(kPatience);
+  Watchdog watchdog(ThisLab() ? kLabPatience : kPatience);
   const SignalScope signals(watchdog);
   const Fingerprint fingerprint = ReadFingerprint();
   absl::Status pinned = PinToCpu(options.cpu);
@@ -176,8 +185,9 @@ int RunBench(const BenchArguments& arguments) {
   }
 
   const ResultContext context = {
-      .date = absl::FormatTime(absl::RFC3339_sec, absl::Now(),
-                               absl::LocalTimeZone()),
+      .date = ThisLab() ? ThisLab()->date
+                        : absl::FormatTime(absl::RFC3339_sec, absl::Now(),
+                                           absl::LocalTimeZone()),
       .version = table.version,
       .backend = table.backend,
       .engine = table.engine,

@@ -312,6 +312,25 @@ class Body {
 
 }  // namespace
 
+namespace {
+
+// The emulated host, and what makes its paths differ from other CPUs'.
+std::string Lab(const Fingerprint& host) {
+  return absl::StrCat(
+      Wrap(absl::StrCat(
+               "lab:  ", host.ValueOf("lab.emulator"), ", CPU model ",
+               host.ValueOf("lab.cpu_model"), ", ", host.ValueOf("lab.kernel"),
+               ", mitigations ", host.ValueOf("lab.mitigations"),
+               ", module parameters: ", host.ValueOf("lab.module_parameters")),
+           6),
+      Wrap(absl::StrCat("has:  ", host.ValueOf("lab.features_present")), 6),
+      Wrap(absl::StrCat("lacks: ", host.ValueOf("lab.features_absent"),
+                        ": a CPU that has them takes other paths"),
+           7));
+}
+
+}  // namespace
+
 std::string TableHead(const TableContext& context) {
   const Fingerprint& host = *context.fingerprint;
   const Painter paint(context.color);
@@ -338,6 +357,7 @@ std::string TableHead(const TableContext& context) {
   } else {
     absl::StrAppend(&text, "unit: ", context.unit, "\n");
   }
+  if (!host.ValueOf("lab.emulator").empty()) absl::StrAppend(&text, Lab(host));
   absl::StrAppendFormat(&text,
                         "run:  %d repetitions of %d samples, a new VM each, "
                         "interleaved; pinned to CPU %d\n",

@@ -43,6 +43,7 @@ constexpr std::uint64_t kEferLme = 1u << 8;
 constexpr std::uint64_t kEferLma = 1u << 10;
 constexpr std::uint64_t kRflagsFixed = 1u << 1;
 constexpr std::uint64_t kRflagsIf = 1u << 9;
+constexpr std::uint64_t kRflagsIopl3 = 3u << 12;
 
 // Page-table entry bits.
 constexpr std::uint64_t kPresent = 1u << 0;
@@ -246,6 +247,9 @@ Result Enter(VmOps& vm, std::uint32_t vcpu_index, GuestMode mode,
   registers.general.rip = rip;
   registers.general.rsp = StackTop(mode, vcpu_index);
   registers.general.rflags = kRflagsFixed | (interrupts_on ? kRflagsIf : 0);
+  // The TSS allows ring 3 every port as well; but QEMU's CPU heeds an I/O
+  // bitmap only in a TSS that is not busy, which a loaded one always is.
+  if (mode == GuestMode::kRing3) registers.general.rflags |= kRflagsIopl3;
   if (mode == GuestMode::kReal) {
     SetRealMode(registers.special);
   } else {

@@ -5,6 +5,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "core/host/lab_environment.h"
 #include "core/host/suggest.h"
 
 namespace worldswitch {
@@ -81,6 +82,8 @@ absl::StatusOr<BackendRegistry::Opened> OpenAuto(
 }
 
 }  // namespace
+
+std::string Backend::unit() const { return HostUnit(); }
 
 absl::StatusOr<BackendSpec> ParseBackendSpec(const std::string& text) {
   BackendSpec spec;

@@ -61,8 +61,8 @@ class Backend {
   // What stands behind it: "kvm_intel", "kvm_amd", "kvm_pvm", "unknown";
   // "none" for a backend without a machine.
   virtual std::string engine() const = 0;
-  // "ticks" of the TSC, or "instructions" on an emulated host.
-  virtual std::string unit() const { return "ticks"; }
+  // "ticks" of the TSC, or "instructions" in a lab: HostUnit().
+  virtual std::string unit() const;
   // For `probe`: version, limits, capabilities, as the engine tells them.
   virtual std::vector<Fact> facts() const = 0;
   virtual const KnobSet& knobs() const = 0;

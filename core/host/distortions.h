@@ -21,7 +21,8 @@ struct Distortion {
 
 // All that the fingerprint shows to be wrong now. pinned_cpu: where the
 // measuring thread is pinned, -1 if it is not. What could not be read is not
-// reported: absence of a distortion is no proof. Mitigations are facts and not
+// reported: absence of a distortion is no proof. In a lab only what makes the
+// kernel take another path counts. Mitigations are facts and not
 // distortions: they are part of what a switch costs.
 std::vector<Distortion> FindDistortions(const Fingerprint& fingerprint,
                                         int pinned_cpu);

@@ -17,6 +17,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "core/host/lab_environment.h"
 
 namespace worldswitch {
 namespace {
@@ -152,6 +153,7 @@ class Reader {
     ReadKernelDebug();
     AddDirectory("vulnerability.", "sys/devices/system/cpu/vulnerabilities");
     ReadModules();
+    ReadLab();
     ReadMoment();
     result_.hash = Hash();
     return std::move(result_);
@@ -227,12 +229,16 @@ class Reader {
     const bool invariant =
         told && (cpu_.cpuid(0x80000007, 0).edx & (1U << 8)) != 0;
     Add("tsc.invariant", invariant ? "yes" : "no");
-    const TscFrequency frequency = FindTscFrequency(cpu_);
+    // A lab's clocks count instructions too, so no frequency can be had.
+    const TscFrequency frequency =
+        ThisLab() ? TscFrequency{0, "none: the TSC counts instructions"}
+                  : FindTscFrequency(cpu_);
     result_.tsc_hz = frequency.hz;
     result_.tsc_source = frequency.source;
     Add("tsc.source", frequency.source);
     // A measured frequency is never the same twice.
-    const bool measured = !absl::StartsWith(frequency.source, "CPUID");
+    const bool measured =
+        !ThisLab() && !absl::StartsWith(frequency.source, "CPUID");
     Add(measured ? "now.tsc_hz" : "tsc.hz",
         absl::StrFormat("%.0f", frequency.hz));
   }
@@ -302,6 +308,22 @@ class Reader {
       AddDirectory(absl::StrCat("module.", module, "."),
                    absl::StrCat("sys/module/", module, "/parameters"));
     }
+  }
+
+  // What the lab says of itself, and what its CPU lacks.
+  void ReadLab() {
+    if (!ThisLab()) return;
+    for (const Fact& fact : ThisLab()->facts) {
+      Add(absl::StrCat("lab.", fact.name), fact.value);
+    }
+    const PathFeatures features =
+        FindPathFeatures(files_.Text("proc/cpuinfo").value_or(""));
+    Add("lab.features_present", features.present.empty()
+                                    ? kNoValue
+                                    : absl::StrJoin(features.present, ", "));
+    Add("lab.features_absent", features.absent.empty()
+                                   ? kNoValue
+                                   : absl::StrJoin(features.absent, ", "));
   }
 
   void ReadMoment() {

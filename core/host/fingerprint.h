@@ -29,13 +29,14 @@ struct OnlineCpu {
 
 struct Fingerprint {
   // In the order read; printable ASCII. Names are dotted: "cpu.model_name",
-  // "kernel.release", "vulnerability.l1tf", "module.kvm.halt_poll_ns". Those
+  // "kernel.release", "vulnerability.l1tf", "module.kvm.halt_poll_ns"; "lab.*"
+  // only in a lab (lab_environment.h). Those
   // under "now." hold only at the moment and are not part of the hash.
   std::vector<Fact> facts;
   // 16 hexadecimal digits: FNV-1a 64 over the lines "name=value\n" of the
   // facts that stay, sorted. Equal hashes: the same host, set up the same.
   std::string hash;
-  // TSC ticks per second; 0 where it could not be found.
+  // TSC ticks per second; 0 where it could not be found, and in a lab.
   double tsc_hz = 0;
   // "CPUID 15h", "CPUID 16h", "CPUID 40000010h" (the hypervisor's), or
   // "measured", with the reason where CPUID was not believed.

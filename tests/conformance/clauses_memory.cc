@@ -70,7 +70,10 @@ void CheckSideBySide(ClauseRig& rig) {
   constexpr std::uint32_t kMeetings = 50;
   constexpr std::uint64_t kWords[2] = {WS_CLAUSE_WORD, WS_CLAUSE_WORD_2};
   for (std::uint32_t i = 0; i < 2; ++i) {
-    if (!rig.Load(ClauseGuest::k_rendezvous, {.vcpu_index = i,
+    // Interrupts on: where the two share one CPU, one waits for the other until
+    // the host takes the CPU away, and Bochs 2.7 lets it only then.
+    if (!rig.Load(ClauseGuest::k_rendezvous, {.interrupts_on = true,
+                                              .vcpu_index = i,
                                               .rcx = kMeetings,
                                               .rsi = kWords[i],
                                               .rdi = kWords[1 - i]})) {

@@ -129,5 +129,16 @@ TEST(DistortionsTest, TscThatIsNotInvariant) {
   EXPECT_THAT(NamesOf(FindDistortions(print, 3)), ElementsAre("tsc"));
 }
 
+TEST(DistortionsTest, InALabOnlyWhatChangesThePath) {
+  Fingerprint print;
+  print.facts = {{"lab.emulator", "QEMU 7.2"},
+                 {"cpu.hypervisor", "TCGTCGTCGTCG"},
+                 {"now.load", "9.00 9.00 9.00 1/1 1"},
+                 {"now.kvm_events", "1"},
+                 {"now.tracer", "nop"},
+                 {"kernel.debug", kNoValue}};
+  EXPECT_THAT(NamesOf(FindDistortions(print, 0)), ElementsAre("tracing"));
+}
+
 }  // namespace
 }  // namespace worldswitch

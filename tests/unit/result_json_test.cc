@@ -125,5 +125,18 @@ TEST_F(ResultJsonTest, RawCsvHasEverySample) {
             0u);
 }
 
+TEST_F(ResultJsonTest, InstructionsAreNoTime) {
+  context_.unit = "instructions";
+  fingerprint_.tsc_hz = 0;
+  const auto json = nlohmann::json::parse(ResultJson(result_, context_));
+  EXPECT_EQ(json["context"]["unit"], "instructions");
+  EXPECT_EQ(json["context"]["mhz_per_cpu"], 0);
+  const auto& entry = json["benchmarks"][0];
+  EXPECT_EQ(entry["time_unit"], "instructions");
+  EXPECT_EQ(entry["real_time"], entry["p50_instructions"]);
+  EXPECT_EQ(entry.dump().find("_ns"), std::string::npos);
+  EXPECT_EQ(json.dump().find("latency"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace worldswitch
