@@ -239,7 +239,7 @@ bool StartApics(VmOps& vm) {
   constexpr std::uint32_t kSvrEnabled = 0x1ff;
   constexpr std::uint32_t kLvtTimer = 0x320;
   constexpr std::uint32_t kTscDeadline = 2u << 17;
-  Irqchip* const irqchip = FeatureOf<Irqchip>(vm);
+  auto* const irqchip = FeatureOf<Irqchip>(vm);
   if (irqchip == nullptr) return false;
   for (std::uint32_t i = 0; i < vm.vcpu_count(); ++i) {
     VcpuOps& vcpu = vm.vcpu(i);

@@ -174,7 +174,7 @@ void Alive(benchmark::State& state, KvmProgram& program, std::uint32_t count) {
 absl::Status AddSlots(KvmVm& vm, std::byte* page, std::uint32_t count) {
   constexpr std::uint64_t kFirst = std::uint64_t{1} << 30;
   constexpr std::uint64_t kPage = 4096;
-  MemorySlots* const slots = FeatureOf<MemorySlots>(vm);
+  auto* const slots = FeatureOf<MemorySlots>(vm);
   if (slots == nullptr) return absl::UnavailableError("no memory slots");
   if (count > slots->slot_limit()) {
     return absl::UnavailableError(absl::StrCat(
@@ -182,7 +182,7 @@ absl::Status AddSlots(KvmVm& vm, std::byte* page, std::uint32_t count) {
   }
   for (std::uint32_t slot = 1; slot < count; ++slot) {
     if (slots->add({.slot = slot,
-                    .gpa = kFirst + slot * 2 * kPage,
+                    .gpa = kFirst + slot * (2 * kPage),
                     .bytes = kPage,
                     .host = page}) != Result::kOk) {
       return ErrnoStatus(slots->last_error(), absl::StrCat("slot ", slot));

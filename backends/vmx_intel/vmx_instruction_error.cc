@@ -26,6 +26,7 @@ constexpr const char* kErrors[] = {
     "VMXON executed in VMX root operation",
     "VM entry with invalid executive-VMCS pointer",
     "VM entry with non-launched executive VMCS",
+    // NOLINTNEXTLINE(bugprone-suspicious-missing-comma): one name in two lines
     "VM entry with executive-VMCS pointer not VMXON pointer (when attempting "
     "to deactivate the dual-monitor treatment of SMIs and SMM)",
     "VMCALL with non-clear VMCS (when attempting to activate the dual-monitor "

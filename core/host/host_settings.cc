@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <ranges>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -70,9 +71,9 @@ absl::Status CheckTook(const HostSetting& setting) {
   while (read(0, &byte, 1) > 0) {
   }
   int failed = 0;
-  for (auto setting = old.rbegin(); setting != old.rend(); ++setting) {
-    if (WriteFile(setting->file.c_str(), setting->value.data(),
-                  setting->value.size()) != 0) {
+  for (const HostSetting& setting : std::ranges::reverse_view(old)) {
+    if (WriteFile(setting.file.c_str(), setting.value.data(),
+                  setting.value.size()) != 0) {
       failed = 1;
     }
   }
@@ -121,7 +122,7 @@ absl::Status HostSettings::StartKeeper() {
 }
 
 absl::StatusOr<HostSettings> HostSettings::Apply(
-    std::vector<HostSetting> wanted) {
+    const std::vector<HostSetting>& wanted) {
   if (wanted.empty()) return HostSettings();
   std::vector<HostSetting> old;
   for (const HostSetting& setting : wanted) {

@@ -33,7 +33,8 @@ class HostSettings {
   // Writes every value and reads it back. On trouble everything is as it was
   // before, and the status names the setting, the file and the errno, or what
   // the file holds instead.
-  static absl::StatusOr<HostSettings> Apply(std::vector<HostSetting> wanted);
+  static absl::StatusOr<HostSettings> Apply(
+      const std::vector<HostSetting>& wanted);
 
   // Nothing changed, nothing to put back.
   HostSettings() = default;

@@ -33,7 +33,7 @@ constexpr std::uint64_t kMsrValue = 0x0123456789abcdef;
 // Runs to the exit of RDMSR and gives it its value. False: settled.
 bool RunToRdmsr(ClauseRig& rig) {
   // A backend without the feature may hand them out all the same.
-  MsrExits* const msrs = FeatureOf<MsrExits>(rig.vm());
+  auto* const msrs = FeatureOf<MsrExits>(rig.vm());
   if (msrs != nullptr) {
     const Result asked = msrs->exit_on(kMsrUnknown);
     if (asked == Result::kUnsupported) {

@@ -168,7 +168,7 @@ std::string FirstDifference(const std::string& a, const std::string& b) {
   std::string line_a;
   std::string line_b;
   while (std::getline(lines_a, line_a) && std::getline(lines_b, line_b)) {
-    if (line_a != line_b) return line_a + " against " + line_b;
+    if (line_a != line_b) return line_a.append(" against ").append(line_b);
   }
   return a == b ? "" : "one is longer";
 }

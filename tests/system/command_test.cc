@@ -86,7 +86,9 @@ TEST_F(CommandOnKvmTest, KnobsSayWhatCanBeTunedAndHow) {
     EXPECT_NE(knob["name"], "");
     EXPECT_NE(knob["meaning"], "") << knob;
     EXPECT_NE(knob["applied_by"], "") << knob;
-    EXPECT_EQ(knob["settable"].get<bool>(), knob["not_settable"] == "") << knob;
+    EXPECT_EQ(knob["settable"].get<bool>(),
+              knob["not_settable"].get<std::string>().empty())
+        << knob;
   }
 }
 
@@ -175,7 +177,7 @@ TEST_F(CommandOnKvmTest, VmexitsFormatIsNamesAndCyclesOfWhatIsProven) {
   EXPECT_GT(cycles["inl_from_qemu"], 0);
   // One or the other, by what the engine does with it.
   EXPECT_EQ(
-      cycles.count("wr_tsx_ctrl_msr") == 0,
+      !cycles.contains("wr_tsx_ctrl_msr"),
       outcome.err.find("wr_tsx_ctrl_msr: no figure: ") != std::string::npos)
       << outcome.err;
   EXPECT_LE(cycles.size(), 3u);
@@ -374,7 +376,8 @@ TEST_F(CommandTest, ProbeShowsBothVendorsCapabilities) {
     shown.push_back(report["vendor"].get<std::string>() + ", " +
                     report["of"].get<std::string>());
     EXPECT_NE(report["source"], "") << shown.back();
-    EXPECT_TRUE(!report["registers"].empty() || report["note"] != "")
+    EXPECT_TRUE(!report["registers"].empty() ||
+                !report["note"].get<std::string>().empty())
         << shown.back();
     for (const nlohmann::json& shown_register : report["registers"]) {
       EXPECT_NE(shown_register["register"], "");
