@@ -1,6 +1,6 @@
 // Knobs that hold for every engine and are applied to a VM before its vCPUs:
-// the interrupt controller, the exits that are turned off or asked for, and what
-// the guest's processor is like.
+// the interrupt controller, the exits that are turned off or asked for, and
+// what the guest's processor is like.
 //
 // A group of knobs a pair of functions: one lists them, one turns settings that
 // were checked against the list into steps of KvmVmOptions.

@@ -39,7 +39,12 @@ absl::Status ProveOnFirstVcpu(KvmVm& vm, std::uint32_t khz,
     case ClockEffect::kTookEffect:
       return absl::OkStatus();
     case ClockEffect::kRefused:
-      return KvmStatus(clock->last_error(), what);
+      return KvmStatus(
+          clock->last_error(),
+          absl::StrCat(what, vm.CheckExtension(KVM_CAP_TSC_CONTROL) > 0
+                                 ? ""
+                                 : " (without TSC scaling in the processor KVM "
+                                   "takes only rates above the host's)"));
     case ClockEffect::kAcceptedNoEffect:
       return absl::FailedPreconditionError(absl::StrCat(
           what, ": the engine accepts it, and the guest's TSC goes on at ",

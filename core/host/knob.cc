@@ -79,7 +79,8 @@ std::string KnobRange(const Knob& knob) {
     case KnobType::kChoice:
       return absl::StrJoin(knob.choices, ", ");
     case KnobType::kFlags:
-      return absl::StrCat("none, or any of ", absl::StrJoin(knob.choices, "+"));
+      return absl::StrCat("none, or joined by +: ",
+                          absl::StrJoin(knob.choices, ", "));
   }
   return "";
 }

@@ -77,7 +77,7 @@ TEST(KnobSetTest, FlagsAreAnyOfTheChoicesInAnyOrder) {
   }
   for (const char* bad : {"", "+", "hlt+", "hlt,pause", "mwait", "none+hlt"}) {
     EXPECT_THAT(Refusal({{"exits", bad}}),
-                HasSubstr("none, or any of hlt+pause"))
+                HasSubstr("none, or joined by +: hlt, pause"))
         << bad;
   }
   EXPECT_TRUE(ParseKnobFlags("none").empty());
