@@ -16,6 +16,7 @@
 namespace worldswitch {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -109,6 +110,17 @@ TEST_F(KnobLabTest, TheGuestsProcessorIsAsItsKnobsSayOnKvmAmd) {
   const Outcome outcome = Lab(std::string("kvm_amd") + kSetAndSeen);
   SKIP_WITHOUT_LAB(outcome);
   EXPECT_EQ(outcome.code, 0) << outcome.out << outcome.err;
+}
+
+// A processor with TSC scaling: here the guest's TSC has to obey, both ways.
+TEST_F(KnobLabTest, TheTscGoesAtTheRateThatIsSetOnKvmIntel) {
+  const Outcome outcome =
+      Lab(std::string("kvm_intel --cpu corei7_skylake_x --timeout 240") +
+          kSetAndSeen + " --gtest_filter='*TscRate*'");
+  SKIP_WITHOUT_LAB(outcome);
+  EXPECT_EQ(outcome.code, 0) << outcome.out << outcome.err;
+  EXPECT_THAT(outcome.out,
+              ContainsRegex("tsc_khz=[0-9]+: OK\ntsc_khz=[0-9]+: OK\n"));
 }
 
 TEST_F(KnobLabTest, AHostWideKnobIsPutBackOnEveryWayOut) {
