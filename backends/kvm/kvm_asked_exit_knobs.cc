@@ -4,7 +4,6 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "backends/kvm/kvm_cpuid.h"
 #include "backends/kvm/kvm_header.h"
@@ -28,9 +27,8 @@ constexpr unsigned kWindowShift = 32;  // in the capability's argument
 
 std::int64_t Number(const KnobSet& knobs, const char* name,
                     const KnobSettings& settings) {
-  std::int64_t value = 0;
   // Checked against the knob's range already.
-  return absl::SimpleAtoi(knobs.ValueOf(name, settings), &value) ? value : 0;
+  return ParseKnobInteger(knobs.ValueOf(name, settings)).value_or(0);
 }
 
 std::string Lacks(const char* capability) {

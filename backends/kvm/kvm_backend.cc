@@ -58,6 +58,8 @@ KnobSet AllKnobs(const KvmSystem& system, std::vector<Knob> extra) {
   for (Knob& knob : IrqchipKnobs(system)) knobs.push_back(std::move(knob));
   for (Knob& knob : ExitKnobs(system)) knobs.push_back(std::move(knob));
   for (Knob& knob : AskedExitKnobs(system)) knobs.push_back(std::move(knob));
+  for (Knob& knob : MsrKnobs(system)) knobs.push_back(std::move(knob));
+  for (Knob& knob : ProcessorKnobs(system)) knobs.push_back(std::move(knob));
   for (Knob& knob : extra) knobs.push_back(std::move(knob));
   for (const char* module : {"kvm", KvmEngineName(system.engine())}) {
     for (Knob& knob : ModuleKnobs(system.sysfs(), module)) {
@@ -138,13 +140,16 @@ absl::Status KvmBackend::ApplyKnobs(const KnobSettings& settings,
   absl::Status status = ApplyIrqchipKnobs(knobs_, settings, options);
   if (status.ok()) status = ApplyExitKnobs(knobs_, settings, options);
   if (status.ok()) status = ApplyAskedExitKnobs(knobs_, settings, options);
+  if (status.ok()) status = ApplyMsrKnobs(knobs_, settings, options);
+  if (status.ok()) status = ApplyProcessorKnobs(knobs_, settings, options);
   if (!status.ok()) return status;
   const std::string ring = knobs_.ValueOf(kDirtyRing, settings);
-  if (!absl::SimpleAtoi(ring, &options->dirty_ring) ||
-      (options->dirty_ring & (options->dirty_ring - 1)) != 0) {
+  const std::int64_t entries = ParseKnobInteger(ring).value_or(-1);
+  if (entries < 0 || (entries & (entries - 1)) != 0) {
     return absl::InvalidArgumentError(
         absl::StrCat(kDirtyRing, "=", ring, ": not a power of two"));
   }
+  options->dirty_ring = static_cast<std::uint32_t>(entries);
   return absl::OkStatus();
 }
 

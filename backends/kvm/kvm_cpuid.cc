@@ -64,6 +64,30 @@ std::vector<kvm_cpuid_entry2> CpuidForVcpu(
   return supported;
 }
 
+std::vector<kvm_cpuid_entry2> CpuidWithoutPmu(
+    std::vector<kvm_cpuid_entry2> entries) {
+  constexpr std::uint32_t kPdcm = 1u << 15;  // leaf 1, ECX
+  // Leaf 0x80000001, ECX: PerfCtrExtCore, PerfCtrExtNB, PerfCtrExtLLC.
+  constexpr std::uint32_t kCounterExtensions = 1u << 23 | 1u << 24 | 1u << 28;
+  for (kvm_cpuid_entry2& entry : entries) {
+    switch (entry.function) {
+      case 1:
+        entry.ecx &= ~kPdcm;
+        break;
+      case 0x80000001:
+        entry.ecx &= ~kCounterExtensions;
+        break;
+      case 0xA:
+      case 0x80000022:
+        entry.eax = entry.ebx = entry.ecx = entry.edx = 0;
+        break;
+      default:
+        break;
+    }
+  }
+  return entries;
+}
+
 std::vector<kvm_cpuid_entry2> PadCpuid(std::vector<kvm_cpuid_entry2> entries,
                                        std::uint32_t count) {
   // Between the basic and the hypervisors' leaves.

@@ -23,6 +23,11 @@ std::vector<kvm_cpuid_entry2> CpuidForVcpu(
     std::vector<kvm_cpuid_entry2> supported, std::uint32_t apic_id,
     bool deadline_timer = false);
 
+// Without performance counters: leaves 0xA and 0x80000022 are empty, leaf 1
+// offers no PDCM, and AMD's 0x80000001 no counter extensions.
+std::vector<kvm_cpuid_entry2> CpuidWithoutPmu(
+    std::vector<kvm_cpuid_entry2> entries);
+
 // KVM_SET_CPUID2 takes no more.
 inline constexpr std::uint32_t kMostCpuidEntries = 256;
 

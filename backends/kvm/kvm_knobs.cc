@@ -1,13 +1,10 @@
 #include "backends/kvm/kvm_knobs.h"
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "backends/kvm/kvm_header.h"
 
 namespace worldswitch {
@@ -29,20 +26,6 @@ constexpr ExitBit kExitBits[] = {{"hlt", KVM_X86_DISABLE_EXITS_HLT},
                                  {"pause", KVM_X86_DISABLE_EXITS_PAUSE},
                                  {"mwait", KVM_X86_DISABLE_EXITS_MWAIT},
                                  {"cstate", KVM_X86_DISABLE_EXITS_CSTATE}};
-constexpr std::uint32_t kAllExitBits =
-    KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_PAUSE |
-    KVM_X86_DISABLE_EXITS_MWAIT | KVM_X86_DISABLE_EXITS_CSTATE;
-
-// "hlt+pause"; "none".
-std::string ExitsText(std::uint32_t bits) {
-  std::string text;
-  for (const ExitBit& exit : kExitBits) {
-    if ((bits & exit.bit) == 0) continue;
-    absl::StrAppend(&text, text.empty() ? "" : "+", exit.name);
-  }
-  return text.empty() ? "none" : text;
-}
-
 }  // namespace
 
 Knob VmKnob(const char* name, KnobType type, const char* default_value) {
@@ -101,16 +84,13 @@ absl::Status ApplyIrqchipKnobs(const KnobSet& knobs,
 std::vector<Knob> ExitKnobs(const KvmSystem& system) {
   const auto offered =
       static_cast<std::uint32_t>(system.Capability(KVM_CAP_X86_DISABLE_EXITS));
-  Knob exits = VmKnob(kDisableExits, KnobType::kChoice, "none");
-  for (std::uint32_t bits = 0; bits <= kAllExitBits; ++bits) {
-    if ((bits & ~(offered & kAllExitBits)) == 0) {
-      exits.choices.push_back(ExitsText(bits));
-    }
+  Knob exits = VmKnob(kDisableExits, KnobType::kFlags, "none");
+  for (const ExitBit& exit : kExitBits) {
+    if ((offered & exit.bit) != 0) exits.choices.emplace_back(exit.name);
   }
-  exits.meaning =
-      "instructions that the guest executes without an exit, joined by +";
+  exits.meaning = "instructions that the guest executes without an exit";
   exits.applied_by = "KVM_CAP_X86_DISABLE_EXITS";
-  if ((offered & kAllExitBits) == 0) {
+  if (exits.choices.empty()) {
     exits.not_settable = "the engine offers no exit to turn off";
   }
   Knob poll = VmKnob(kHaltPoll, KnobType::kInteger, "-1");
@@ -130,8 +110,8 @@ std::vector<Knob> ExitKnobs(const KvmSystem& system) {
 absl::Status ApplyExitKnobs(const KnobSet& knobs, const KnobSettings& settings,
                             KvmVmOptions* options) {
   std::uint64_t bits = 0;
-  const std::string text = knobs.ValueOf(kDisableExits, settings);
-  for (const absl::string_view part : absl::StrSplit(text, '+')) {
+  for (const std::string& part :
+       ParseKnobFlags(knobs.ValueOf(kDisableExits, settings))) {
     for (const ExitBit& exit : kExitBits) {
       if (part == exit.name) bits |= exit.bit;
     }
@@ -142,12 +122,11 @@ absl::Status ApplyExitKnobs(const KnobSet& knobs, const KnobSettings& settings,
                                  "KVM_CAP_X86_DISABLE_EXITS", {bits});
     });
   }
-  std::int64_t poll = kEngineHaltPoll;
-  if (!absl::SimpleAtoi(knobs.ValueOf(kHaltPoll, settings), &poll)) {
-    return absl::InvalidArgumentError("halt_poll_ns is not a number");
-  }
-  if (poll != kEngineHaltPoll) {
-    options->before_vcpus.emplace_back([poll](KvmVm& vm) {
+  const absl::StatusOr<std::int64_t> poll =
+      ParseKnobInteger(knobs.ValueOf(kHaltPoll, settings));
+  if (!poll.ok()) return poll.status();
+  if (*poll != kEngineHaltPoll) {
+    options->before_vcpus.emplace_back([poll = *poll](KvmVm& vm) {
       return vm.EnableCapability(KVM_CAP_HALT_POLL, "KVM_CAP_HALT_POLL",
                                  {static_cast<std::uint64_t>(poll)});
     });

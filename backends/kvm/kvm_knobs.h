@@ -1,5 +1,6 @@
 // Knobs that hold for every engine and are applied to a VM before its vCPUs:
-// the interrupt controller, and the exits that are turned off or asked for.
+// the interrupt controller, the exits that are turned off or asked for, and
+// what the guest's processor is like.
 //
 // A group of knobs a pair of functions: one lists them, one turns settings that
 // were checked against the list into steps of KvmVmOptions.
@@ -32,6 +33,17 @@ absl::Status ApplyExitKnobs(const KnobSet& knobs, const KnobSettings& settings,
 // hypercall_exits, bus_lock_exits, notify_window, cpuid_entries.
 std::vector<Knob> AskedExitKnobs(const KvmSystem& system);
 absl::Status ApplyAskedExitKnobs(const KnobSet& knobs,
+                                 const KnobSettings& settings,
+                                 KvmVmOptions* options);
+
+// msr_exits, msr_deny.
+std::vector<Knob> MsrKnobs(const KvmSystem& system);
+absl::Status ApplyMsrKnobs(const KnobSet& knobs, const KnobSettings& settings,
+                           KvmVmOptions* options);
+
+// x2apic_api, pmu, disable_quirks, tsc_khz.
+std::vector<Knob> ProcessorKnobs(const KvmSystem& system);
+absl::Status ApplyProcessorKnobs(const KnobSet& knobs,
                                  const KnobSettings& settings,
                                  KvmVmOptions* options);
 

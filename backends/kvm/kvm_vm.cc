@@ -108,9 +108,11 @@ absl::Status KvmVm::AddVcpus(const KvmVmOptions& options) {
     if (!vcpu.ok()) return vcpu.status();
     vcpus_.push_back(*std::move(vcpu));
     KvmVcpu& made = *vcpus_.back();
-    absl::Status status = made.SetCpuid(
-        PadCpuid(CpuidForVcpu(system_->supported_cpuid(), id, deadline),
-                 options.cpuid_entries));
+    std::vector<kvm_cpuid_entry2> cpuid =
+        CpuidForVcpu(system_->supported_cpuid(), id, deadline);
+    if (!options.pmu) cpuid = CpuidWithoutPmu(std::move(cpuid));
+    absl::Status status =
+        made.SetCpuid(PadCpuid(std::move(cpuid), options.cpuid_entries));
     if (!status.ok()) return status;
     shared_time_stamp_ = made.SetTscOffset(0) && shared_time_stamp_;
     if (counts) {

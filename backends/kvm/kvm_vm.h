@@ -42,6 +42,8 @@ struct KvmVmOptions {
   std::uint32_t cpuid_entries = 0;
   // KVM_CAP_X86_BUS_LOCK_EXIT is turned on by a step of before_vcpus.
   bool bus_lock_exits = false;
+  // False: no PMU in the vCPUs' CPUID (KVM_CAP_PMU_CAPABILITY is a step).
+  bool pmu = true;
   // How the vendor's backend puts exits of the hardware into words.
   DescribeHardwareExit describe_hardware_exit = nullptr;
   // Called in this order, each if set, in the order added; the first error ends
@@ -96,6 +98,11 @@ class KvmVm final : public Vm {
   // before_vcpus. with_pit: kFull only. From then on HLT waits in the kernel
   // for an interrupt, and inject_irq is not supported.
   absl::Status CreateIrqchip(IrqchipKind kind, bool with_pit);
+  // The rate of every vCPU's TSC, for a step of after_vcpus: khz is proven on
+  // vCPU 0 by what the guest reads (some 20 ms), and asked back of the others.
+  // An error too where the engine says yes and the guest's TSC goes on as
+  // before, or where the change is too small to be told (a few percent).
+  absl::Status SetTscKhz(std::uint32_t khz);
   // Null without one.
   KvmIrqchip* irqchip() { return irqchip_.get(); }
   // Everything the engine counts for one vCPU; empty where it counts nothing.

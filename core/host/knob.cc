@@ -4,9 +4,11 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "core/host/suggest.h"
 
 namespace worldswitch {
@@ -17,13 +19,25 @@ bool IsInRange(const Knob& knob, const std::string& value) {
     case KnobType::kBool:
       return ParseKnobBool(value).ok();
     case KnobType::kInteger: {
-      std::int64_t number = 0;
-      return absl::SimpleAtoi(value, &number) && number >= knob.minimum &&
-             number <= knob.maximum;
+      std::int64_t decimal = 0;
+      if (knob.scope == KnobScope::kHost &&
+          !absl::SimpleAtoi(value, &decimal)) {
+        return false;
+      }
+      const absl::StatusOr<std::int64_t> number = ParseKnobInteger(value);
+      return number.ok() && *number >= knob.minimum && *number <= knob.maximum;
     }
     case KnobType::kChoice:
       return std::find(knob.choices.begin(), knob.choices.end(), value) !=
              knob.choices.end();
+    case KnobType::kFlags: {
+      const std::vector<std::string> parts = ParseKnobFlags(value);
+      return !value.empty() &&
+             std::all_of(parts.begin(), parts.end(), [&](const auto& part) {
+               return std::find(knob.choices.begin(), knob.choices.end(),
+                                part) != knob.choices.end();
+             });
+    }
   }
   return false;
 }
@@ -50,6 +64,8 @@ const char* KnobTypeName(KnobType type) {
       return "integer";
     case KnobType::kChoice:
       return "choice";
+    case KnobType::kFlags:
+      return "flags";
   }
   return "(no such type)";
 }
@@ -62,6 +78,9 @@ std::string KnobRange(const Knob& knob) {
       return absl::StrCat(knob.minimum, " to ", knob.maximum);
     case KnobType::kChoice:
       return absl::StrJoin(knob.choices, ", ");
+    case KnobType::kFlags:
+      return absl::StrCat("none, or joined by +: ",
+                          absl::StrJoin(knob.choices, ", "));
   }
   return "";
 }
@@ -134,6 +153,23 @@ absl::StatusOr<bool> ParseKnobBool(absl::string_view value) {
   }
   return absl::InvalidArgumentError(absl::StrCat(
       "\"", value, "\" is neither on (true, yes, 1) nor off (false, no, 0)"));
+}
+
+absl::StatusOr<std::int64_t> ParseKnobInteger(absl::string_view value) {
+  std::int64_t number = 0;
+  if (absl::SimpleAtoi(value, &number)) return number;
+  std::uint64_t bits = 0;
+  if (absl::StartsWithIgnoreCase(value, "0x") &&
+      absl::SimpleHexAtoi(value, &bits) && bits <= INT64_MAX) {
+    return static_cast<std::int64_t>(bits);
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("\"", value, "\" is not a number"));
+}
+
+std::vector<std::string> ParseKnobFlags(absl::string_view value) {
+  if (value.empty() || value == "none") return {};
+  return absl::StrSplit(value, '+');
 }
 
 }  // namespace worldswitch

@@ -18,7 +18,8 @@
 namespace worldswitch {
 
 enum class KnobScope : std::uint8_t { kHost, kVm, kVcpu };
-enum class KnobType : std::uint8_t { kBool, kInteger, kChoice };
+// kFlags: any of the choices, joined by +; "none" for none of them.
+enum class KnobType : std::uint8_t { kBool, kInteger, kChoice, kFlags };
 
 struct Knob {
   std::string name;  // for example "registers"
@@ -26,7 +27,7 @@ struct Knob {
   KnobType type = KnobType::kBool;
   std::int64_t minimum = 0;          // kInteger
   std::int64_t maximum = 1;          // kInteger
-  std::vector<std::string> choices;  // kChoice
+  std::vector<std::string> choices;  // kChoice, kFlags
   std::string unit;                  // "" where it has none
   std::string meaning;               // one line
   std::string default_value;         // what holds if nobody sets it
@@ -71,6 +72,11 @@ absl::Status ParseKnobSetting(absl::string_view text, KnobSettings* settings);
 
 // Values as the checks accept them: on/off, true/false, yes/no, 1/0.
 absl::StatusOr<bool> ParseKnobBool(absl::string_view value);
+// Decimal, or hexadecimal behind 0x. (Of host scope only decimal is accepted:
+// the file is compared with what was written to it.)
+absl::StatusOr<std::int64_t> ParseKnobInteger(absl::string_view value);
+// "hlt+pause" into its parts; "none" and "" into no part.
+std::vector<std::string> ParseKnobFlags(absl::string_view value);
 
 }  // namespace worldswitch
 

@@ -82,6 +82,28 @@ TEST(PadCpuidTest, LeafZeroComesLastBehindLeavesNobodyHas) {
   EXPECT_EQ(leaves.count(2), 1u);
 }
 
+TEST(CpuidWithoutPmuTest, OnlyTheCountersAreGone) {
+  std::vector<kvm_cpuid_entry2> entries(5);
+  const std::uint32_t leaves[] = {1, 0xA, 0x80000001, 0x80000022, 7};
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    entries[i].function = leaves[i];
+    entries[i].eax = entries[i].ebx = entries[i].ecx = entries[i].edx = ~0u;
+  }
+  const auto without = CpuidWithoutPmu(entries);
+  ASSERT_EQ(without.size(), entries.size());
+  EXPECT_EQ(without[0].ecx, ~(1u << 15));  // PDCM
+  EXPECT_EQ(without[2].ecx, ~(1u << 23 | 1u << 24 | 1u << 28));
+  for (const std::size_t empty : {1u, 3u}) {
+    EXPECT_EQ(without[empty].eax | without[empty].ebx | without[empty].ecx |
+                  without[empty].edx,
+              0u);
+  }
+  for (const std::size_t i : {0u, 2u, 4u}) {
+    EXPECT_EQ(without[i].eax & without[i].ebx & without[i].edx, ~0u);
+  }
+  EXPECT_EQ(without[4].ecx, ~0u);
+}
+
 TEST(PadCpuidTest, NothingIsTakenAway) {
   EXPECT_EQ(PadCpuid(ThreeLeaves(), 0).front().function, 0u);
   const auto small = PadCpuid(ThreeLeaves(), 2);

@@ -33,7 +33,12 @@ KnobSet SomeKnobs() {
   ept.scope = KnobScope::kHost;
   ept.default_value = "on";
   ept.not_settable = "a read-only module parameter";
-  return KnobSet({registers, halt_poll, ple, ept});
+  Knob exits;
+  exits.name = "exits";
+  exits.type = KnobType::kFlags;
+  exits.choices = {"hlt", "pause"};
+  exits.default_value = "none";
+  return KnobSet({registers, halt_poll, ple, ept, exits});
 }
 
 std::string Refusal(const KnobSettings& settings) {
@@ -65,10 +70,47 @@ TEST(KnobSetTest, RefusalOfAValueNamesTheRangeAndTheUnit) {
   EXPECT_THAT(Refusal({{"ple", "maybe"}}), HasSubstr("on, off"));
 }
 
+TEST(KnobSetTest, FlagsAreAnyOfTheChoicesInAnyOrder) {
+  const KnobSet knobs = SomeKnobs();
+  for (const char* good : {"none", "hlt", "pause", "hlt+pause", "pause+hlt"}) {
+    EXPECT_TRUE(knobs.Check({{"exits", good}}).ok()) << good;
+  }
+  for (const char* bad : {"", "+", "hlt+", "hlt,pause", "mwait", "none+hlt"}) {
+    EXPECT_THAT(Refusal({{"exits", bad}}),
+                HasSubstr("none, or joined by +: hlt, pause"))
+        << bad;
+  }
+  EXPECT_TRUE(ParseKnobFlags("none").empty());
+  EXPECT_THAT(ParseKnobFlags("a+b"), testing::ElementsAre("a", "b"));
+}
+
+TEST(KnobSetTest, NumbersAreDecimalOrHexadecimalBehind0x) {
+  const KnobSet knobs = SomeKnobs();
+  EXPECT_TRUE(knobs.Check({{"halt_poll", "0x190"}}).ok());
+  EXPECT_THAT(Refusal({{"halt_poll", "0x191"}}), HasSubstr("0 to 400 us"));
+  EXPECT_EQ(ParseKnobInteger("-1").value_or(0), -1);
+  EXPECT_EQ(ParseKnobInteger("0X3b").value_or(0), 0x3b);
+  for (const char* bad : {"", "3b", "0x", "0x8000000000000000", "-0x1"}) {
+    EXPECT_FALSE(ParseKnobInteger(bad).ok()) << bad;
+  }
+}
+
+// What is written to a file is compared with what the file then says.
+TEST(KnobSetTest, HostSettingsAreDecimalOnly) {
+  Knob poll;
+  poll.name = "kvm.halt_poll_ns";
+  poll.scope = KnobScope::kHost;
+  poll.type = KnobType::kInteger;
+  poll.maximum = 400;
+  const KnobSet knobs({poll});
+  EXPECT_TRUE(knobs.Check({{"kvm.halt_poll_ns", "16"}}).ok());
+  EXPECT_FALSE(knobs.Check({{"kvm.halt_poll_ns", "0x10"}}).ok());
+}
+
 TEST(KnobSetTest, RefusalOfAnUnknownKnobSuggestsTheNearestAndListsAll) {
   const std::string refusal = Refusal({{"halt_pol", "1"}});
   EXPECT_THAT(refusal, HasSubstr("did you mean \"halt_poll\"?"));
-  EXPECT_THAT(refusal, HasSubstr("registers, halt_poll, ple, ept"));
+  EXPECT_THAT(refusal, HasSubstr("registers, halt_poll, ple, ept, exits"));
   EXPECT_THAT(Refusal({{"zzzzzz", "1"}}), Not(HasSubstr("did you mean")));
 }
 
@@ -130,6 +172,7 @@ TEST(KnobTest, NamesOfScopesTypesAndRanges) {
   EXPECT_STREQ(KnobTypeName(KnobType::kBool), "bool");
   EXPECT_STREQ(KnobTypeName(KnobType::kInteger), "integer");
   EXPECT_STREQ(KnobTypeName(KnobType::kChoice), "choice");
+  EXPECT_STREQ(KnobTypeName(KnobType::kFlags), "flags");
   const KnobSet knobs = SomeKnobs();
   EXPECT_EQ(KnobRange(*knobs.Find("registers")), "ioctl, sync");
   EXPECT_EQ(KnobRange(*knobs.Find("halt_poll")), "0 to 400");
