@@ -166,7 +166,7 @@ class KvmTest : public testing::Test {
     GeneralRegisters& registers = target.registers().general;
     registers = {};
     registers.rip = gpa;
-    registers.rsp = kStackGpa - 0x1000 * index;
+    registers.rsp = kStackGpa - std::uint64_t{0x1000} * index;
     registers.rflags = 2;
     target.registers().dirty = kAllRegisters;
     ASSERT_EQ(target.commit_registers(), Result::kOk) << target.last_error();

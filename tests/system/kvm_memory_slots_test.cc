@@ -117,7 +117,7 @@ TEST_F(KvmMemoryTest, ASlotGoesAwayUnderTheRunningGuest) {
   memory_[0].data()[0] = std::byte{7};
   Start(PollCode());
   for (int round = 0; round < 20; ++round) {
-    const std::uint64_t before = Read<std::uint64_t>(0x30000);
+    const auto before = Read<std::uint64_t>(0x30000);
     std::thread remover([&] {
       // Once the guest has seen it.
       while (std::atomic_ref(*reinterpret_cast<std::uint64_t*>(
