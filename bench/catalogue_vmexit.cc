@@ -115,7 +115,8 @@ constexpr Scenario kKernelScenarios[] = {
      .max_block = kSlowBlock,
      .knobs = "irqchip=split",
      .count = Delivered,
-     .peer_payload = Payload::k_peer_turn},
+     .peer_payload = Payload::k_peer_turn,
+     .needs_two_cpus = true},
 };
 
 constexpr Scenario kUserScenarios[] = {

@@ -137,8 +137,10 @@ void GuestRepetition::Explain(BlockStatus status, bool barked) {
     case BlockStatus::kStopped:
       // Stopped by the user: the repetition is dropped, the row stays.
       if (barked) {
-        Refuse(row_, Verdict::kHangs,
-               "the guest made no progress until it was kicked out");
+        Refuse(
+            row_, Verdict::kHangs,
+            absl::StrCat("the guest made no progress until it was kicked out",
+                         WhereItIs()));
       }
       break;
     case BlockStatus::kBadMemory:
@@ -146,6 +148,14 @@ void GuestRepetition::Explain(BlockStatus status, bool barked) {
              "the VM has less memory than the guest needs");
       break;
   }
+}
+
+std::string GuestRepetition::WhereItIs() {
+  VcpuOps& vcpu = vm_.vcpu(0);
+  if (vcpu.fetch_registers(kAllRegisters) != Result::kOk) return "";
+  const RegisterFile& registers = vcpu.registers();
+  return absl::StrFormat(", at %#x:%#x", registers.special.cs.selector,
+                         registers.general.rip);
 }
 
 bool GuestRepetition::WarmUpGuest() {

@@ -49,6 +49,8 @@ class GuestRepetition {
   bool Prepare();
   bool RunBlock(BlockCommand command, std::uint32_t count);
   void Explain(BlockStatus status, bool barked);
+  // ", at CS:RIP", in hexadecimal; "" where the engine does not say.
+  std::string WhereItIs();
 
   bool WarmUpGuest();
   bool TakeSamples();

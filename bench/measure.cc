@@ -53,6 +53,11 @@ void Measurer::MeasureOnce(Row& row) {
   if (row.verdict == Verdict::kUnsupported || row.verdict == Verdict::kHangs) {
     return;
   }
+  if (row.scenario->needs_two_cpus && options_.cpus.size() < 2) {
+    Refuse(row, Verdict::kUnsupported,
+           "only one CPU may be used here, and the guest's peer needs another");
+    return;
+  }
   absl::StatusOr<std::unique_ptr<Vm>> vm = CreateVm(*row.scenario);
   if (!vm.ok()) {
     Refuse(row, Verdict::kUnsupported, std::string(vm.status().message()));

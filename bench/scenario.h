@@ -114,6 +114,9 @@ struct Scenario {
   // kParallel: how many exit side by side; 0: one on each CPU that the program
   // may use.
   std::uint32_t parallel = 1;
+  // The guest or the kernel waits for the peer awake: on one CPU the figure
+  // would be the host's time slice, so the row is unsupported there.
+  bool needs_two_cpus = false;
   // kPeerIrq: the peer's part, once a sample. False: the engine refused.
   bool (*peer_raise)(VmOps& vm) = nullptr;
 };

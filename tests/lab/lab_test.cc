@@ -184,7 +184,7 @@ void ExpectInstructions(const nlohmann::json& json) {
   }
 }
 
-TEST_F(LabTest, KvmAmdProvesRowsAndTwoBootsAgreeToTheByte) {
+TEST_F(LabTest, KvmAmdProvesRowsAndThreeBootsAgreeToTheByte) {
   // The same words: another name of the file would move the command's stack.
   const std::vector<std::string> command = {
       "kvm_amd",    "--",           "bench",  "--scenario", "user/pio_out",
@@ -211,10 +211,12 @@ TEST_F(LabTest, KvmAmdProvesRowsAndTwoBootsAgreeToTheByte) {
     EXPECT_EQ(row["verdict"], "proven") << row["name"] << row["why"];
   }
   EXPECT_EQ(text.find("atency"), std::string::npos);
-  ASSERT_EQ(Run(command).code, 0);
-  EXPECT_EQ(FirstDifference(WithoutDate(text),
-                            WithoutDate(ReadFile(Path("work/result.json")))),
-            "");
+  for (int boot = 2; boot <= 3; ++boot) {
+    ASSERT_EQ(Run(command).code, 0);
+    EXPECT_EQ(FirstDifference(WithoutDate(text),
+                              WithoutDate(ReadFile(Path("work/result.json")))),
+              "");
+  }
 }
 
 // Ticks of each loop by its name.
@@ -243,14 +245,15 @@ TEST_F(LabTest, OurLoopAddsFewInstructionsOnKvmAmd) {
 // ---- Boots under Bochs
 // -------------------------------------------------------
 
-TEST_F(LabTest, KvmIntelProvesRows) {
-  const Outcome outcome =
-      Run({"kvm_intel", "--", "bench", "--scenario", "user/pio_out",
-           "--scenario", "kernel/cpuid", "--json=result.json"});
+TEST_F(LabTest, KvmIntelProvesRowsAndTwoBootsAgreeToTheByte) {
+  const std::vector<std::string> command = {
+      "kvm_intel",    "--",         "bench",        "--scenario",
+      "user/pio_out", "--scenario", "kernel/cpuid", "--json=result.json"};
+  const Outcome outcome = Run(command);
   SKIP_WITHOUT_LAB(outcome);
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  const nlohmann::json json =
-      nlohmann::json::parse(ReadFile(Path("work/result.json")));
+  const std::string text = ReadFile(Path("work/result.json"));
+  const nlohmann::json json = nlohmann::json::parse(text);
   EXPECT_EQ(json["context"]["engine"], "kvm_intel");
   EXPECT_THAT(json["context"]["fingerprint"]["lab.emulator"].get<std::string>(),
               HasSubstr("Bochs "));
@@ -259,6 +262,10 @@ TEST_F(LabTest, KvmIntelProvesRows) {
   for (const auto& row : json["worldswitch"]["rows"]) {
     EXPECT_EQ(row["verdict"], "proven") << row["name"] << row["why"];
   }
+  ASSERT_EQ(Run(command).code, 0);
+  EXPECT_EQ(FirstDifference(WithoutDate(text),
+                            WithoutDate(ReadFile(Path("work/result.json")))),
+            "");
   ExpectNothingLeft();
 }
 
