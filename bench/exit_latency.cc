@@ -34,8 +34,9 @@ struct Bench {
       : program(kvm),
         watchdog(kPatience),
         noise(static_cast<int>(kvm.cpu)),
-        measurer(*kvm.backend, watchdog, noise,
-                 {.samples = kSamples, .cpu = kvm.cpu, .knobs = {}, .cpus = {}}) {}
+        measurer(
+            *kvm.backend, watchdog, noise,
+            {.samples = kSamples, .cpu = kvm.cpu, .knobs = {}, .cpus = {}}) {}
 
   KvmProgram& program;
   Watchdog watchdog;
