@@ -65,8 +65,7 @@ int FailToPrepare(const absl::Status& status) {
 
 void Say(const std::string& text) { std::cerr << "lab: " << text << std::endl; }
 
-// ---- The command
-// -------------------------------------------------------------
+// ---- The command ----
 
 std::string ThisProgram() {
   std::error_code ignored;
@@ -128,8 +127,7 @@ absl::StatusOr<KernelFiles> OpenOtherKernel(const std::string& text,
   return OpenKernel(files ? text : "", files ? "" : text, cache, stop);
 }
 
-// ---- Files
-// ---------------------------------------------------------------------
+// ---- Files ----
 
 // Where the command's results go, known to be writable before it runs.
 class ResultFiles {
@@ -179,8 +177,7 @@ class ResultFiles {
   std::map<std::string, OutputFile> open_;
 };
 
-// ---- Runs
-// ------------------------------------------------------------------------
+// ---- Runs ----
 
 LabListener MakeListener(const LabOptions& lab, bool show_output) {
   LabListener listener;
