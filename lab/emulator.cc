@@ -72,8 +72,7 @@ absl::StatusOr<InstalledEmulator> FindBochs(const StopFlag& stop) {
   return found;
 }
 
-// ---- QEMU
-// --------------------------------------------------------------------
+// ---- QEMU ----
 
 // In QEMU's options a comma ends a value and two are one.
 std::string QemuValue(const std::string& value) {
@@ -103,8 +102,7 @@ Boot PrepareQemu(const BootOptions& options) {
   return boot;
 }
 
-// ---- Bochs
-// -------------------------------------------------------------------
+// ---- Bochs ----
 
 // ips: instructions in a second of the guest's clocks; it changes nothing else.
 std::string BochsConfiguration(const BootOptions& options, const Boot& boot) {

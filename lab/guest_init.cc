@@ -38,8 +38,7 @@ constexpr std::uint16_t kBochsExitPort = 0x8900;
 constexpr std::uint16_t kLineStatusPort = 0x3fd;
 constexpr unsigned kTransmitterEmpty = 0x40;
 
-// ---- The channel
-// -------------------------------------------------------------
+// ---- The channel ----
 
 void SendBytes(const char* bytes, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
@@ -77,8 +76,7 @@ void SendText(GuestFrameType type, const std::string& text) {
   EndEmulator();
 }
 
-// ---- Files
-// ---------------------------------------------------------------------
+// ---- Files ----
 
 std::string ReadFile(const std::string& path) {
   std::string text;
@@ -131,8 +129,7 @@ void SendFile(const std::string& path) {
   close(fd);
 }
 
-// ---- The steps
-// -------------------------------------------------------------------
+// ---- The steps ----
 
 void MountKernelFiles() {
   const struct {

@@ -116,8 +116,7 @@ class LabTest : public ::testing::Test {
 #define SKIP_WITHOUT_LAB(outcome) \
   if ((outcome).code == kNoLabHere) GTEST_SKIP() << (outcome).err
 
-// ---- Boots under QEMU
-// --------------------------------------------------------
+// ---- Boots under QEMU ----
 
 TEST_F(LabTest, ACommandSeesItsWorldAndItsFilesComeBack) {
   std::ofstream(Path("work/in")) << "contents";
@@ -242,8 +241,7 @@ TEST_F(LabTest, OurLoopAddsFewInstructionsOnKvmAmd) {
   ExpectCheapLoops(outcome.out);
 }
 
-// ---- Boots under Bochs
-// -------------------------------------------------------
+// ---- Boots under Bochs ----
 
 TEST_F(LabTest, KvmIntelProvesRowsAndTwoBootsAgreeToTheByte) {
   const std::vector<std::string> command = {
@@ -276,8 +274,7 @@ TEST_F(LabTest, OurLoopAddsFewInstructionsOnKvmIntel) {
   ExpectCheapLoops(outcome.out);
 }
 
-// ---- Trouble
-// -----------------------------------------------------------------
+// ---- Trouble ----
 
 TEST_F(LabTest, ATimeLimitEndsIt) {
   const Outcome outcome =

@@ -150,8 +150,7 @@ TEST(DecompressTest, LeavesPlainBytesAlone) {
   EXPECT_EQ(*Decompress(""), "");
 }
 
-// ---- Memory
-// ------------------------------------------------------------------
+// ---- Memory ----
 
 template <typename T>
 T Get(const std::string& bytes, std::size_t offset) {
@@ -217,8 +216,7 @@ TEST_F(MemoryImageTest, TheRomBeginsAtTheResetVector) {
   EXPECT_EQ(Get<std::uint32_t>(rom, 0xf008), kBootParamsAddress);
 }
 
-// ---- Modules
-// -----------------------------------------------------------------
+// ---- Modules ----
 
 std::string Module(const std::string& needs, const std::string& parameters) {
   std::string module = absl::StrCat("ELF", std::string(1, '\0'), "license=GPL",
@@ -284,8 +282,7 @@ TEST(ModuleParameterTest, OnlyThoseThatTheModuleHas) {
       HasSubstr("did you mean \"npt\"?"));
 }
 
-// ---- Where kernels come from
-// -----------------------------------------------------
+// ---- Where kernels come from ----
 
 TEST(KernelFilesTest, TwoPathsWithPlusesInThem) {
   const absl::StatusOr<TemporaryDirectory> folder = TemporaryDirectory::Make();

@@ -32,8 +32,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-// ---- The end of a boot
-// -------------------------------------------------------
+// ---- The end of a boot ----
 
 // A frame as printf's format.
 std::string Frame(char type, const std::string& payload) {
@@ -143,8 +142,7 @@ TEST_F(BootEndTest, TheUsers) {
   EXPECT_TRUE(absl::IsCancelled(Run("exec sleep 100")));
 }
 
-// ---- Other programs
-// ----------------------------------------------------------
+// ---- Other programs ----
 
 TEST(RunToolTest, GivesWhatItPrintsOrWhyItFailed) {
   const StopFlag stop = 0;
@@ -166,8 +164,7 @@ TEST(LastLinesTest, WithoutWhatATerminalWouldDo) {
   EXPECT_EQ(LastLines("", 5), "");
 }
 
-// ---- What goes in
-// ------------------------------------------------------------
+// ---- What goes in ----
 
 TEST(ParseLddTest, TakesThePaths) {
   const absl::StatusOr<std::vector<std::string>> paths = ParseLdd(
@@ -245,8 +242,7 @@ TEST(TemporaryDirectoryTest, IsGoneWithWhatIsInIt) {
               HasSubstr("TMPDIR"));
 }
 
-// ---- Emulators
-// ---------------------------------------------------------------
+// ---- Emulators ----
 
 TEST(EmulatorTest, QemuHasNoVmx) {
   const StopFlag stop = 0;
