@@ -5,10 +5,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstddef>
-#include <ranges>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -71,7 +71,7 @@ absl::Status CheckTook(const HostSetting& setting) {
   while (read(0, &byte, 1) > 0) {
   }
   int failed = 0;
-  for (const HostSetting& setting : std::ranges::reverse_view(old)) {
+  for (const HostSetting& setting : old) {
     if (WriteFile(setting.file.c_str(), setting.value.data(),
                   setting.value.size()) != 0) {
       failed = 1;
@@ -130,6 +130,8 @@ absl::StatusOr<HostSettings> HostSettings::Apply(
     if (!value.ok()) return value.status();
     old.push_back({setting.name, setting.file, *std::move(value)});
   }
+  // What was changed last is put back first.
+  std::reverse(old.begin(), old.end());
   HostSettings settings(std::move(old));
   absl::Status started = settings.StartKeeper();
   if (!started.ok()) return started;
