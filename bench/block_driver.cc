@@ -9,10 +9,10 @@ void Store32(std::byte* to, std::uint32_t value) {
   __builtin_memcpy(to, &value, sizeof(value));
 }
 
+// from: aligned to 8. A peer thread may have written it.
 std::int64_t Load64(const std::byte* from) {
-  std::int64_t value = 0;
-  __builtin_memcpy(&value, from, sizeof(value));
-  return value;
+  return __atomic_load_n(reinterpret_cast<const std::int64_t*>(from),
+                         __ATOMIC_ACQUIRE);
 }
 
 bool IsDone(const Exit& exit) {

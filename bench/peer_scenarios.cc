@@ -124,8 +124,7 @@ class IrqPeer final : public ScenarioPeer {
       // The guest's own first stamp makes way for ours.
       std::byte* const at = vm_.memory().At(sample.load(), sizeof(start));
       if (at == nullptr) return;
-      const std::uint64_t now = ReadTsc();
-      __builtin_memcpy(at, &now, sizeof(now));
+      std::atomic_ref(*reinterpret_cast<std::uint64_t*>(at)).store(ReadTsc());
       if (!scenario_.peer_raise(vm_)) return;  // and the watchdog says so
     }
   }
