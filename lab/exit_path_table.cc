@@ -22,9 +22,9 @@ bool CountsInstructions(const Json& json) {
 }
 
 std::string Cell(const Json& row) {
-  const std::string verdict = row.value("verdict", "");
+  std::string verdict = row.value("verdict", "");
   if (!row.contains(kMedian)) return verdict;
-  const std::string count = absl::StrFormat("%.0f", row[kMedian].get<double>());
+  std::string count = absl::StrFormat("%.0f", row[kMedian].get<double>());
   if (verdict == "proven") return count;
   return verdict == "no exit" ? absl::StrCat("(", count, ")") : verdict;
 }

@@ -78,6 +78,7 @@ class LabSuiteTest : public ::testing::TestWithParam<Lab> {
                                       GetParam().engine, "--"};
     words.insert(words.end(), command.begin(), command.end());
     std::vector<char*> pointers;
+    pointers.reserve(words.size() + 1);
     for (std::string& word : words) pointers.push_back(word.data());
     pointers.push_back(nullptr);
     const pid_t child = fork();

@@ -18,7 +18,6 @@
 namespace worldswitch {
 namespace {
 
-using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 // What the kernel's list wants of asm/kvm.h, which is not for C++.

@@ -377,10 +377,11 @@ TEST(VmxReportTest, WithoutThemTheKernelsFlagsStandIn) {
   EXPECT_EQ(report.source, "\"vmx flags\" of /proc/cpuinfo");
   EXPECT_THAT(report.note, HasSubstr("EACCES; be root"));
   ASSERT_EQ(report.groups.size(), 1u);
-  EXPECT_EQ(ValueOf(&report.groups[0], "Virtual NMIs (vnmi)"), "yes");
-  EXPECT_EQ(ValueOf(&report.groups[0], "EPT accessed and dirty flags (ept_ad)"),
-            "yes");
-  EXPECT_EQ(ValueOf(&report.groups[0], "new_one"), "yes");
+  EXPECT_EQ(ValueOf(report.groups.data(), "Virtual NMIs (vnmi)"), "yes");
+  EXPECT_EQ(
+      ValueOf(report.groups.data(), "EPT accessed and dirty flags (ept_ad)"),
+      "yes");
+  EXPECT_EQ(ValueOf(report.groups.data(), "new_one"), "yes");
   sources.cpuinfo.clear();
   EXPECT_THAT(VmxReports(sources)[0].note, HasSubstr("no \"vmx flags\" line"));
 }
