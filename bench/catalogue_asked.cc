@@ -12,9 +12,7 @@
 namespace worldswitch {
 namespace {
 
-constexpr std::uint64_t kMsrTscAdjust = 0x3b;  // as in kernel/rdmsr
-constexpr std::uint64_t kElcrMaster = 0x4d0;   // as in kernel/pio_out
-constexpr std::uint64_t kMapGpaRange = 12;     // KVM_HC_MAP_GPA_RANGE
+constexpr std::uint64_t kMapGpaRange = 12;  // KVM_HC_MAP_GPA_RANGE
 
 // Leaves whose cost may differ: the engine computes some of it anew each time,
 // or searches for long.

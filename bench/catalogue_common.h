@@ -27,6 +27,10 @@ inline constexpr const char* kHandled =
 // For blocks whose every iteration may wait for the host's scheduler.
 inline constexpr std::uint32_t kSlowBlock = 10;
 
+// What rows that are to be compared access alike.
+inline constexpr std::uint64_t kMsrTscAdjust = 0x3b;  // IA32_TSC_ADJUST
+inline constexpr std::uint64_t kElcrMaster = 0x4d0;   // of the in-kernel PIC
+
 // MSRs of a local APIC in x2APIC mode, and bits of ICR (SDM 3A, 11.6.1).
 inline constexpr std::uint64_t kX2apicIcr = 0x830;
 inline constexpr std::uint64_t kX2apicSelfIpi = 0x83f;

@@ -11,7 +11,6 @@
 namespace worldswitch {
 namespace {
 
-constexpr std::uint64_t kElcrMaster = 0x4d0;  // edge or level, of the PIC
 constexpr std::uint64_t kLapicId = 0xfee00020;
 constexpr std::uint64_t kIoregsel = 0xfec00000;
 constexpr std::uint32_t kStoreBytes = 4;  // of the payload mmio_write

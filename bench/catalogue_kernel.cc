@@ -11,7 +11,6 @@
 namespace worldswitch {
 namespace {
 
-constexpr std::uint64_t kMsrTscAdjust = 0x3b;        // IA32_TSC_ADJUST
 constexpr std::uint64_t kHypercallVapicPollIrq = 1;  // KVM: does nothing
 constexpr std::uint64_t kCr0Am = 1u << 18;  // host-owned, harmless at CPL 0
 constexpr std::uint64_t kCr4Mce = 1u << 6;  // host-owned, harmless
