@@ -15,8 +15,8 @@
 #include "backends/svm_amd/svm_backend.h"
 #include "backends/vmx_intel/vmx_backend.h"
 #include "gtest/gtest.h"
-#include "tests/conformance/clauses.h"
-#include "tests/conformance/hosted_clause_host.h"
+#include "conformance/clauses.h"
+#include "conformance/hosted_clause_host.h"
 
 namespace worldswitch {
 namespace {

@@ -17,9 +17,9 @@
 #include "backends/scripted/scripted_backend.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/conformance/clauses.h"
+#include "conformance/clauses.h"
 #include "tests/conformance/forwarding.h"
-#include "tests/conformance/hosted_clause_host.h"
+#include "conformance/hosted_clause_host.h"
 
 namespace worldswitch {
 

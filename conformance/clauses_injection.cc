@@ -4,7 +4,7 @@
 // found. At A nothing is counted yet, so a handler that says one less than the
 // B that follows came before the guest's next instruction.
 
-#include "tests/conformance/clause_checks.h"
+#include "conformance/clause_checks.h"
 
 namespace worldswitch {
 namespace {

@@ -1,4 +1,4 @@
-#include "tests/conformance/hosted_clause_host.h"
+#include "conformance/hosted_clause_host.h"
 
 namespace worldswitch {
 namespace {

@@ -2,8 +2,8 @@
  * guest's memory. Constants only; the assembler reads it too. The rest of the
  * guest's memory is laid out in guests/layout.h. */
 
-#ifndef WORLDSWITCH_TESTS_CONFORMANCE_CLAUSE_LAYOUT_H_
-#define WORLDSWITCH_TESTS_CONFORMANCE_CLAUSE_LAYOUT_H_
+#ifndef WORLDSWITCH_CONFORMANCE_CLAUSE_LAYOUT_H_
+#define WORLDSWITCH_CONFORMANCE_CLAUSE_LAYOUT_H_
 
 #define WS_CLAUSE_PORT_A 0xe8
 #define WS_CLAUSE_PORT_B 0xe9
@@ -29,4 +29,4 @@
 /* In no list of the SDM or the APM. */
 #define WS_CLAUSE_MSR 0x4b5644ff
 
-#endif /* WORLDSWITCH_TESTS_CONFORMANCE_CLAUSE_LAYOUT_H_ */
+#endif /* WORLDSWITCH_CONFORMANCE_CLAUSE_LAYOUT_H_ */

@@ -9,8 +9,8 @@
 //
 // Freestanding.
 
-#ifndef WORLDSWITCH_TESTS_CONFORMANCE_CLAUSE_RIG_H_
-#define WORLDSWITCH_TESTS_CONFORMANCE_CLAUSE_RIG_H_
+#ifndef WORLDSWITCH_CONFORMANCE_CLAUSE_RIG_H_
+#define WORLDSWITCH_CONFORMANCE_CLAUSE_RIG_H_
 
 #include <cstdint>
 
@@ -18,9 +18,9 @@
 #include "core/vcpu_ops.h"
 #include "core/vm_ops.h"
 #include "guests/guests.h"
-#include "tests/conformance/clause_guest_list.h"
-#include "tests/conformance/clause_layout.h"
-#include "tests/conformance/clauses.h"
+#include "conformance/clause_guest_list.h"
+#include "conformance/clause_layout.h"
+#include "conformance/clauses.h"
 
 namespace worldswitch {
 
@@ -136,4 +136,4 @@ constexpr std::uint64_t Low(std::uint64_t value, std::uint32_t bytes) {
 
 }  // namespace worldswitch
 
-#endif  // WORLDSWITCH_TESTS_CONFORMANCE_CLAUSE_RIG_H_
+#endif  // WORLDSWITCH_CONFORMANCE_CLAUSE_RIG_H_

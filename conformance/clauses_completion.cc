@@ -1,7 +1,7 @@
 // CMP.1 to CMP.3: how an exit that waits for the caller's data is completed.
 
 #include "core/features/msr_exits.h"
-#include "tests/conformance/clause_checks.h"
+#include "conformance/clause_checks.h"
 
 namespace worldswitch {
 namespace {

@@ -11,15 +11,15 @@
 //     ...
 //   }
 
-#ifndef WORLDSWITCH_TESTS_CONFORMANCE_CLAUSES_H_
-#define WORLDSWITCH_TESTS_CONFORMANCE_CLAUSES_H_
+#ifndef WORLDSWITCH_CONFORMANCE_CLAUSES_H_
+#define WORLDSWITCH_CONFORMANCE_CLAUSES_H_
 
 #include <cstddef>
 #include <cstdint>
 
 #include "core/vm_ops.h"
 #include "guests/guests.h"
-#include "tests/conformance/clause_text.h"
+#include "conformance/clause_text.h"
 
 namespace worldswitch {
 
@@ -94,4 +94,4 @@ ClauseOutcome RunClause(const Clause& clause, ClauseHost& host, GuestMode mode);
 
 }  // namespace worldswitch
 
-#endif  // WORLDSWITCH_TESTS_CONFORMANCE_CLAUSES_H_
+#endif  // WORLDSWITCH_CONFORMANCE_CLAUSES_H_

@@ -1,4 +1,4 @@
-#include "tests/conformance/clause_rig.h"
+#include "conformance/clause_rig.h"
 
 #include <atomic>
 #include <cstddef>

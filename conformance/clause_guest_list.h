@@ -1,8 +1,8 @@
 /* The clauses' guests, once, for the assembler and for C++. X(name): see
  * clause_guests.S for what each one does. */
 
-#ifndef WORLDSWITCH_TESTS_CONFORMANCE_CLAUSE_GUEST_LIST_H_
-#define WORLDSWITCH_TESTS_CONFORMANCE_CLAUSE_GUEST_LIST_H_
+#ifndef WORLDSWITCH_CONFORMANCE_CLAUSE_GUEST_LIST_H_
+#define WORLDSWITCH_CONFORMANCE_CLAUSE_GUEST_LIST_H_
 
 #define WS_CLAUSE_GUESTS(X) \
   X(count)                  \
@@ -25,4 +25,4 @@
   X(echo_memory)            \
   X(rendezvous)
 
-#endif /* WORLDSWITCH_TESTS_CONFORMANCE_CLAUSE_GUEST_LIST_H_ */
+#endif /* WORLDSWITCH_CONFORMANCE_CLAUSE_GUEST_LIST_H_ */

@@ -1,10 +1,10 @@
 // The checks behind the table in clauses.cc: one function a clause and part,
 // each in the file of its group.
 
-#ifndef WORLDSWITCH_TESTS_CONFORMANCE_CLAUSE_CHECKS_H_
-#define WORLDSWITCH_TESTS_CONFORMANCE_CLAUSE_CHECKS_H_
+#ifndef WORLDSWITCH_CONFORMANCE_CLAUSE_CHECKS_H_
+#define WORLDSWITCH_CONFORMANCE_CLAUSE_CHECKS_H_
 
-#include "tests/conformance/clause_rig.h"
+#include "conformance/clause_rig.h"
 
 namespace worldswitch {
 
@@ -66,4 +66,4 @@ void CheckSideBySide(ClauseRig& rig);      // SMP.1
 
 }  // namespace worldswitch
 
-#endif  // WORLDSWITCH_TESTS_CONFORMANCE_CLAUSE_CHECKS_H_
+#endif  // WORLDSWITCH_CONFORMANCE_CLAUSE_CHECKS_H_

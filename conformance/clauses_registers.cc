@@ -1,6 +1,6 @@
 // REG.1 to REG.5: how registers travel.
 
-#include "tests/conformance/clause_checks.h"
+#include "conformance/clause_checks.h"
 
 namespace worldswitch {
 namespace {

@@ -1,6 +1,6 @@
 // WIN.1 and WIN.2: being told when the guest can take an interrupt.
 
-#include "tests/conformance/clause_checks.h"
+#include "conformance/clause_checks.h"
 
 namespace worldswitch {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <atomic>
 
-#include "tests/conformance/clause_checks.h"
+#include "conformance/clause_checks.h"
 
 namespace worldswitch {
 namespace {

@@ -1,6 +1,6 @@
-#include "tests/conformance/clauses.h"
+#include "conformance/clauses.h"
 
-#include "tests/conformance/clause_checks.h"
+#include "conformance/clause_checks.h"
 
 namespace worldswitch {
 namespace {

@@ -2,8 +2,8 @@
 // of the C++ library, and a watchdog that kicks a vCPU which does not come
 // back.
 
-#ifndef WORLDSWITCH_TESTS_CONFORMANCE_HOSTED_CLAUSE_HOST_H_
-#define WORLDSWITCH_TESTS_CONFORMANCE_HOSTED_CLAUSE_HOST_H_
+#ifndef WORLDSWITCH_CONFORMANCE_HOSTED_CLAUSE_HOST_H_
+#define WORLDSWITCH_CONFORMANCE_HOSTED_CLAUSE_HOST_H_
 
 #include <chrono>
 #include <condition_variable>
@@ -18,7 +18,7 @@
 
 #include "core/host/backend.h"
 #include "core/kick.h"
-#include "tests/conformance/clauses.h"
+#include "conformance/clauses.h"
 
 namespace worldswitch {
 
@@ -86,4 +86,4 @@ class HostedClauseHost final : public ClauseHost {
 
 }  // namespace worldswitch
 
-#endif  // WORLDSWITCH_TESTS_CONFORMANCE_HOSTED_CLAUSE_HOST_H_
+#endif  // WORLDSWITCH_CONFORMANCE_HOSTED_CLAUSE_HOST_H_

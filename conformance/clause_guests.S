@@ -10,8 +10,8 @@
 // while 64-bit code is assembled.
 
 #include "guests/layout.h"
-#include "tests/conformance/clause_guest_list.h"
-#include "tests/conformance/clause_layout.h"
+#include "conformance/clause_guest_list.h"
+#include "conformance/clause_layout.h"
 
 .macro LABEL name, what
   .if LONG

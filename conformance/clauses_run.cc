@@ -1,6 +1,6 @@
 // RUN.1 to RUN.6: what a run returns.
 
-#include "tests/conformance/clause_checks.h"
+#include "conformance/clause_checks.h"
 
 namespace worldswitch {
 namespace {

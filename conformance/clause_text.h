@@ -1,8 +1,8 @@
 // A line of text without a heap: what a clause expected, and what it saw.
 // Whatever does not fit is cut off.
 
-#ifndef WORLDSWITCH_TESTS_CONFORMANCE_CLAUSE_TEXT_H_
-#define WORLDSWITCH_TESTS_CONFORMANCE_CLAUSE_TEXT_H_
+#ifndef WORLDSWITCH_CONFORMANCE_CLAUSE_TEXT_H_
+#define WORLDSWITCH_CONFORMANCE_CLAUSE_TEXT_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -48,4 +48,4 @@ class ClauseText {
 
 }  // namespace worldswitch
 
-#endif  // WORLDSWITCH_TESTS_CONFORMANCE_CLAUSE_TEXT_H_
+#endif  // WORLDSWITCH_CONFORMANCE_CLAUSE_TEXT_H_
