@@ -65,18 +65,16 @@ std::size_t GuestView::Read(std::uint64_t linear, void* to,
   return done;
 }
 
-std::size_t GuestView::Write(std::uint64_t linear, const void* from,
-                             std::size_t bytes) const {
-  std::size_t done = 0;
-  while (done < bytes) {
+bool GuestView::Find(std::uint64_t linear, std::size_t bytes,
+                     std::byte** at) const {
+  std::size_t first = 0;
+  *at = At(linear, &first);
+  if (*at == nullptr) return false;
+  for (std::size_t seen = first; seen < bytes; seen += kPage) {
     std::size_t piece = 0;
-    std::byte* to = At(linear + done, &piece);
-    if (to == nullptr) break;
-    if (piece > bytes - done) piece = bytes - done;
-    __builtin_memcpy(to, static_cast<const std::byte*>(from) + done, piece);
-    done += piece;
+    if (At(linear + seen, &piece) != *at + seen) return false;
   }
-  return done;
+  return true;
 }
 
 }  // namespace worldswitch

@@ -34,8 +34,9 @@ class GuestView {
   // As many bytes as there are, up to `bytes`: those before the first one that
   // cannot be reached.
   std::size_t Read(std::uint64_t linear, void* to, std::size_t bytes) const;
-  std::size_t Write(std::uint64_t linear, const void* from,
-                    std::size_t bytes) const;
+  // Where all of [linear, linear + bytes) lies in one piece of the host's
+  // memory. False: nowhere, or in pieces.
+  bool Find(std::uint64_t linear, std::size_t bytes, std::byte** at) const;
 
  private:
   // The host's address of the byte at `linear`, and how many follow it in its
