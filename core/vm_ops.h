@@ -63,8 +63,6 @@ enum class FeatureId : std::uint8_t {
   kGuestDebug,   // core/features/guest_debug.h
   kVcpuState,    // core/features/vcpu_state.h
   kGuestClock,   // core/features/guest_clock.h
-  kRunLimit,     // core/features/run_limit.h
-  kFieldCounts,  // core/features/field_counts.h
 };
 
 // Guest-physical memory [gpa, gpa + size), readable and writable by the host at
