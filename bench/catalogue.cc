@@ -55,6 +55,18 @@ void AllScenarios::Iterator::SkipEnds() {
 AllScenarios::Iterator AllScenarios::begin() const { return {0, 0}; }
 AllScenarios::Iterator AllScenarios::end() const { return {kListCount, 0}; }
 
+const char* ScenarioPlaceName(ScenarioPlace place) {
+  switch (place) {
+    case ScenarioPlace::kAnywhere:
+      return "anywhere";
+    case ScenarioPlace::kKvm:
+      return "kvm only";
+    case ScenarioPlace::kNative:
+      return "native only";
+  }
+  return "(no such place)";
+}
+
 const char* WhyNotInMode(const Scenario& scenario, GuestMode mode) {
   if ((scenario.modes & ModeBit(mode)) != 0) return nullptr;
   if (scenario.why_not != nullptr) return scenario.why_not;
