@@ -14,7 +14,7 @@ constexpr ListFunction kLists[] = {
     KernelIoScenarios, KernelAskedScenarios, FastScenarios,
     UserScenarios,     VmexitUserScenarios,  UserAskedScenarios,
     IrqScenarios,      ApicIrqScenarios,     VmexitIrqScenarios,
-    VcpuScenarios};
+    VcpuScenarios,     NativeScenarios};
 constexpr std::size_t kListCount = sizeof(kLists) / sizeof(kLists[0]);
 
 bool CpuIsAmd() {

@@ -27,15 +27,6 @@ constexpr std::uint32_t kSteppedBlock = 50;
 constexpr const char* kMsrSeen =
     "run returns this exit, with the MSR's index, once an iteration";
 
-bool StartXsave(VmOps& vm) {
-  constexpr std::uint64_t kCr4Osxsave = 1u << 18;
-  VcpuOps& vcpu = vm.vcpu(0);
-  if (vcpu.fetch_registers(kSpecialRegisters) != Result::kOk) return false;
-  vcpu.registers().special.cr4 |= kCr4Osxsave;
-  vcpu.registers().dirty |= kSpecialRegisters;
-  return vcpu.commit_registers() == Result::kOk;
-}
-
 bool DenyTscAdjust(VmOps& vm) {
   auto* const msrs = FeatureOf<MsrExits>(vm);
   const std::uint64_t denied = 0;
@@ -255,6 +246,15 @@ constexpr Scenario kUserScenarios[] = {
 };
 
 }  // namespace
+
+bool StartXsave(VmOps& vm) {
+  constexpr std::uint64_t kCr4Osxsave = 1u << 18;
+  VcpuOps& vcpu = vm.vcpu(0);
+  if (vcpu.fetch_registers(kSpecialRegisters) != Result::kOk) return false;
+  vcpu.registers().special.cr4 |= kCr4Osxsave;
+  vcpu.registers().dirty |= kSpecialRegisters;
+  return vcpu.commit_registers() == Result::kOk;
+}
 
 ScenarioList KernelAskedScenarios() { return kKernelScenarios; }
 ScenarioList UserAskedScenarios() { return kUserScenarios; }

@@ -148,6 +148,7 @@ ScenarioList VcpuScenarios();
 ScenarioList VmexitKernelScenarios();
 ScenarioList VmexitUserScenarios();
 ScenarioList VmexitIrqScenarios();
+ScenarioList NativeScenarios();
 
 // All scenarios, in the order of the table.
 class AllScenarios {
