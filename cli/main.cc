@@ -24,11 +24,12 @@ constexpr char kFooter[] =
     "  worldswitch knobs                     what can be tuned, and how\n"
     "  worldswitch probe                     what this host can do, and what "
     "distorts figures\n"
+    "  worldswitch conformance               the contract, clause by clause\n"
     "  worldswitch lab kvm_amd -- bench      in an emulated host, counting "
     "instructions\n"
     "\n"
-    "Exit codes: 0 ok, 1 a result could not be written, 2 usage, 3 no usable\n"
-    "backend, 128 + n ended by signal n (Ctrl-C: 130).\n";
+    "Exit codes: 0 ok, 1 a check failed or a result could not be written, 2\n"
+    "usage, 3 no usable backend, 128 + n ended by signal n (Ctrl-C: 130).\n";
 
 int Main(int argc, char** argv) {
   CLI::App app(kDescription, "worldswitch");
@@ -43,13 +44,15 @@ int Main(int argc, char** argv) {
   worldswitch::AddProbeCommand(app, choose);
   worldswitch::AddListCommand(app, choose);
   worldswitch::AddKnobsCommand(app, choose);
+  worldswitch::AddConformanceCommand(app, choose);
   worldswitch::AddLabCommand(app, choose);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (app.get_subcommands().empty() && !app.remaining().empty()) {
       std::cerr << "worldswitch: no command '" << app.remaining().front()
-                << "'; there are bench, knobs, lab, list and probe (--help)\n";
+                << "'; there are bench, conformance, knobs, lab, list and"
+                << " probe (--help)\n";
       return worldswitch::kExitUsage;
     }
     const int code = app.exit(error);
