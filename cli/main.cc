@@ -26,6 +26,8 @@ constexpr char kFooter[] =
     "distorts figures\n"
     "  worldswitch lab kvm_amd -- bench      in an emulated host, counting "
     "instructions\n"
+    "  worldswitch lab svm_native -- bench   the same in ring 0, without a "
+    "kernel\n"
     "\n"
     "Exit codes: 0 ok, 1 a result could not be written, 2 usage, 3 no usable\n"
     "backend, 128 + n ended by signal n (Ctrl-C: 130).\n";
@@ -43,13 +45,15 @@ int Main(int argc, char** argv) {
   worldswitch::AddProbeCommand(app, choose);
   worldswitch::AddListCommand(app, choose);
   worldswitch::AddKnobsCommand(app, choose);
+  worldswitch::AddImportCommand(app, choose);
   worldswitch::AddLabCommand(app, choose);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (app.get_subcommands().empty() && !app.remaining().empty()) {
       std::cerr << "worldswitch: no command '" << app.remaining().front()
-                << "'; there are bench, knobs, lab, list and probe (--help)\n";
+                << "'; there are bench, import, knobs, lab, list and probe "
+                   "(--help)\n";
       return worldswitch::kExitUsage;
     }
     const int code = app.exit(error);
