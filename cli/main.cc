@@ -27,6 +27,8 @@ constexpr char kFooter[] =
     "  worldswitch conformance               the contract, clause by clause\n"
     "  worldswitch lab kvm_amd -- bench      in an emulated host, counting "
     "instructions\n"
+    "  worldswitch lab svm_native -- bench   the same in ring 0, without a "
+    "kernel\n"
     "\n"
     "Exit codes: 0 ok, 1 a check failed or a result could not be written, 2\n"
     "usage, 3 no usable backend, 128 + n ended by signal n (Ctrl-C: 130).\n";
@@ -45,6 +47,7 @@ int Main(int argc, char** argv) {
   worldswitch::AddListCommand(app, choose);
   worldswitch::AddKnobsCommand(app, choose);
   worldswitch::AddConformanceCommand(app, choose);
+  worldswitch::AddImportCommand(app, choose);
   worldswitch::AddLabCommand(app, choose);
   try {
     app.parse(argc, argv);
@@ -53,6 +56,8 @@ int Main(int argc, char** argv) {
       std::cerr << "worldswitch: no command '" << app.remaining().front()
                 << "'; there are bench, conformance, knobs, lab, list and"
                 << " probe (--help)\n";
+                << "'; there are bench, import, knobs, lab, list and probe "
+                   "(--help)\n";
       return worldswitch::kExitUsage;
     }
     const int code = app.exit(error);

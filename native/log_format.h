@@ -58,6 +58,12 @@ inline constexpr char kClause[] = "@clause";
 inline constexpr char kCheck[] = "@check";
 inline constexpr char kDone[] = "@done";
 
+// Codes of @done.
+inline constexpr unsigned kDoneOk = 0;
+inline constexpr unsigned kDoneFailed = 1;
+inline constexpr unsigned kDoneUsage = 2;
+inline constexpr unsigned kDoneNoEngine = 3;
+
 }  // namespace worldswitch::native_log
 
 #endif  // WORLDSWITCH_NATIVE_LOG_FORMAT_H_
