@@ -22,6 +22,8 @@ constexpr char kFooter[] =
     "  worldswitch bench --scenario 'user/*' --mode ring3 --json out.json\n"
     "  worldswitch list                      what each scenario does\n"
     "  worldswitch knobs                     what can be tuned, and how\n"
+    "  worldswitch backends                  what can be measured on, plugins "
+    "included\n"
     "  worldswitch probe                     what this host can do, and what "
     "distorts figures\n"
     "  worldswitch lab kvm_amd -- bench      in an emulated host, counting "
@@ -41,6 +43,7 @@ int Main(int argc, char** argv) {
   };
   worldswitch::AddBenchCommand(app, choose);
   worldswitch::AddProbeCommand(app, choose);
+  worldswitch::AddBackendsCommand(app, choose);
   worldswitch::AddListCommand(app, choose);
   worldswitch::AddKnobsCommand(app, choose);
   worldswitch::AddLabCommand(app, choose);
@@ -49,7 +52,8 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (app.get_subcommands().empty() && !app.remaining().empty()) {
       std::cerr << "worldswitch: no command '" << app.remaining().front()
-                << "'; there are bench, knobs, lab, list and probe (--help)\n";
+                << "'; there are backends, bench, knobs, lab, list and probe "
+                   "(--help)\n";
       return worldswitch::kExitUsage;
     }
     const int code = app.exit(error);
