@@ -15,6 +15,7 @@ using ChooseCommand = std::function<void(std::function<int()>)>;
 
 void AddBenchCommand(CLI::App& app, const ChooseCommand& choose);
 void AddProbeCommand(CLI::App& app, const ChooseCommand& choose);
+void AddBackendsCommand(CLI::App& app, const ChooseCommand& choose);
 void AddListCommand(CLI::App& app, const ChooseCommand& choose);
 void AddKnobsCommand(CLI::App& app, const ChooseCommand& choose);
 void AddConformanceCommand(CLI::App& app, const ChooseCommand& choose);
