@@ -219,9 +219,10 @@ void AddBenchCommand(CLI::App& app, const ChooseCommand& choose) {
       "Measure exits: each scenario in each mode, with percentiles, legs and "
       "proof.\nWithout options: all of them, on the best backend here.");
   bench
-      ->add_option("--backend", arguments->backend,
-                   "auto, or NAME, or NAME:key=value,... ('worldswitch probe' "
-                   "lists them)")
+      ->add_option(
+          "--backend", arguments->backend,
+          "auto, or NAME, or a plugin's path, each with :key=value,... "
+          "('worldswitch backends' lists them)")
       ->type_name("NAME[:k=v,...]")
       ->capture_default_str();
   bench

@@ -40,7 +40,9 @@ void AddKnobsCommand(CLI::App& app, const ChooseCommand& choose) {
       "Show what can be tuned: scope, range, value, how it is applied, and "
       "why\n"
       "not where it is not. Set one with 'bench --knob NAME=VALUE'.");
-  knobs->add_option("--backend", *backend, "auto, or NAME, or NAME:key=value")
+  knobs
+      ->add_option("--backend", *backend,
+                   "auto, or NAME, or a plugin's path, each with :key=value")
       ->type_name("NAME[:k=v,...]")
       ->capture_default_str();
   knobs->add_flag("--json", *as_json, "as JSON");
