@@ -44,27 +44,12 @@ class Vmcs {
   VmxStatus Clear() const { return vmx::Vmclear(region_.physical()); }
 
   // For a field that the CPU has.
-  std::uint64_t Read(VmcsField field) {
-    ++reads_;
-    return ReadUncounted(field);
-  }
+  std::uint64_t Read(VmcsField field);
   // Remembers the first write that was refused.
-  void Write(VmcsField field, std::uint64_t value) {
-    const VmxStatus status = TryWrite(field, value);
-    if (status != VmxStatus::kSucceeded &&
-        refused_.status == VmxStatus::kSucceeded) {
-      refused_ = {.status = status, .field = field};
-    }
-  }
+  void Write(VmcsField field, std::uint64_t value);
   // For any field.
-  VmxStatus TryRead(VmcsField field, std::uint64_t* value) {
-    ++reads_;
-    return vmx::Vmread(field, value);
-  }
-  VmxStatus TryWrite(VmcsField field, std::uint64_t value) {
-    ++writes_;
-    return vmx::Vmwrite(field, value);
-  }
+  VmxStatus TryRead(VmcsField field, std::uint64_t* value);
+  VmxStatus TryWrite(VmcsField field, std::uint64_t value);
 
   // For the few on the way between two entries, which count them in one go; of
   // fields that every CPU has.
