@@ -1,6 +1,7 @@
 #include "native/final_loops.h"
 
 #include "backends/svm_amd/native/svm_vcpu.h"
+#include "backends/vmx_intel/native/vmx_vcpu.h"
 
 namespace worldswitch::native {
 
@@ -8,7 +9,7 @@ FinalLoops FinalLoopsOf(const NativeBackend& backend) {
   if (&backend == &NativeSvmBackend()) {
     return {.block = LoopOn<svm::SvmVcpu>, .path = PathOn<svm::SvmVcpu>};
   }
-  return {};
+  return {.block = LoopOn<VmxVcpu>, .path = PathOn<VmxVcpu>};
 }
 
 }  // namespace worldswitch::native
