@@ -1,7 +1,14 @@
 #include "native/final_loops.h"
 
+#include "backends/vmx_intel/native/vmx_vcpu.h"
+
 namespace worldswitch::native {
 
-FinalLoops FinalLoopsOf(const NativeBackend& /*backend*/) { return {}; }
+FinalLoops FinalLoopsOf(const NativeBackend& backend) {
+  if (&backend == &NativeVmxBackend()) {
+    return {.block = LoopOn<VmxVcpu>, .path = PathOn<VmxVcpu>};
+  }
+  return {};
+}
 
 }  // namespace worldswitch::native
