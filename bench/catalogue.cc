@@ -9,12 +9,19 @@ namespace worldswitch {
 namespace {
 
 using ListFunction = ScenarioList (*)();
+// In the boot image, whose size is limited, no list of KVM's own alone.
+#ifdef WS_NATIVE_IMAGE
+constexpr ListFunction kLists[] = {ControlScenarios,    UserScenarios,
+                                   VmexitUserScenarios, IrqScenarios,
+                                   VcpuScenarios,       NativeScenarios};
+#else
 constexpr ListFunction kLists[] = {
     ControlScenarios,  KernelScenarios,      VmexitKernelScenarios,
     KernelIoScenarios, KernelAskedScenarios, FastScenarios,
     UserScenarios,     VmexitUserScenarios,  UserAskedScenarios,
     IrqScenarios,      ApicIrqScenarios,     VmexitIrqScenarios,
     VcpuScenarios,     NativeScenarios};
+#endif
 constexpr std::size_t kListCount = sizeof(kLists) / sizeof(kLists[0]);
 
 bool CpuIsAmd() {
