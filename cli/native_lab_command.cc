@@ -22,6 +22,7 @@
 #include "cli/native_report.h"
 #include "core/host/suggest.h"
 #include "lab/native_boot.h"
+#include "lab/native_knobs.h"
 
 namespace worldswitch {
 namespace {
@@ -68,6 +69,17 @@ absl::Status CheckGlob(const std::string& glob, const char* engine) {
       "no scenario for ring 0 matches '", glob, "'", KnownNames(glob, names)));
 }
 
+// Knobs are checked before anything boots.
+absl::Status CheckKnobs(const std::vector<std::string>& knobs,
+                        LabEngine engine) {
+  KnobSettings settings;
+  for (const std::string& knob : knobs) {
+    absl::Status parsed = ParseKnobSetting(knob, &settings);
+    if (!parsed.ok()) return parsed;
+  }
+  return NativeKnobs(engine).Check(settings);
+}
+
 // The options of `bench` that the image knows, and those that are ours.
 absl::StatusOr<ImageCommand> ParseBench(const NativeLabArguments& arguments) {
   constexpr std::uint32_t kMostSamples = 100'000;
@@ -104,6 +116,8 @@ absl::StatusOr<ImageCommand> ParseBench(const NativeLabArguments& arguments) {
         "; it takes --scenario, --mode, --samples, --repetitions, --knob, "
         "--json, --raw, --virtual and --final"));
   }
+  absl::Status right = CheckKnobs(knobs, arguments.engine);
+  if (!right.ok()) return right;
   command.words = {kBench};
   for (const std::string& glob : scenarios) {
     absl::Status known = CheckGlob(glob, LabEngineName(arguments.engine));
@@ -134,6 +148,14 @@ absl::StatusOr<ImageCommand> ParseCommand(const NativeLabArguments& arguments) {
     return absl::InvalidArgumentError(absl::StrCat(
         "the image has no command '", word, "'", KnownNames(word, kCommands)));
   }
+  std::vector<std::string> knobs;
+  for (std::size_t i = 1; i + 1 < arguments.command.size(); ++i) {
+    if (arguments.command[i] == "--knob") {
+      knobs.push_back(arguments.command[i + 1]);
+    }
+  }
+  absl::Status right = CheckKnobs(knobs, arguments.engine);
+  if (!right.ok()) return right;
   return ImageCommand{arguments.command, "", ""};
 }
 
