@@ -47,18 +47,16 @@ int Fail(const absl::Status& status, int code) {
   return code;
 }
 
-// A glob must match something that can run without KVM.
 absl::Status CheckGlob(const std::string& glob, const char* engine) {
+  if (HasNativeScenario(glob)) return absl::OkStatus();
   std::vector<std::string> names;
   bool of_kvm = false;
   for (const Scenario& scenario : AllScenarios()) {
-    const bool matches = fnmatch(glob.c_str(), scenario.name, 0) == 0;
-    if (scenario.place == ScenarioPlace::kKvm) {
-      of_kvm = of_kvm || matches;
-      continue;
+    if (scenario.place != ScenarioPlace::kKvm) {
+      names.emplace_back(scenario.name);
+    } else {
+      of_kvm = of_kvm || fnmatch(glob.c_str(), scenario.name, 0) == 0;
     }
-    if (matches) return absl::OkStatus();
-    names.emplace_back(scenario.name);
   }
   if (of_kvm) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -195,6 +193,16 @@ std::vector<Fact> LabFacts(const InstalledEmulator& emulator,
 }
 
 }  // namespace
+
+bool HasNativeScenario(const std::string& glob) {
+  for (const Scenario& scenario : AllScenarios()) {
+    if (scenario.place != ScenarioPlace::kKvm &&
+        fnmatch(glob.c_str(), scenario.name, 0) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
 
 int RunNativeLab(const NativeLabArguments& arguments) {
   absl::StatusOr<ImageCommand> command = ParseCommand(arguments);
