@@ -1,32 +1,32 @@
 #include "cli/backends.h"
 
-#include <algorithm>
+#include <unistd.h>
+
 #include <iostream>
 #include <utility>
+#include <vector>
 
 #include "backends/kvm/kvm_backend.h"
 #include "backends/scripted/scripted_backend.h"
 #include "backends/svm_amd/svm_backend.h"
 #include "backends/vmx_intel/vmx_backend.h"
 #include "cli/exit_code.h"
+#include "core/host/plugin_catalogue.h"
 
 namespace worldswitch {
-namespace {
 
-// Trouble with the words is the user's, the rest is the host's.
-int ExitCodeOf(const absl::Status& status, const std::string& text) {
+int ExitCodeOfBackend(const absl::Status& status, const std::string& text) {
   if (absl::IsInvalidArgument(status)) return kExitUsage;
   const std::string name = text.substr(0, text.find(':'));
-  const auto& factories = Backends().factories();
-  const bool known =
-      name == "auto" || std::any_of(factories.begin(), factories.end(),
-                                    [&](const BackendFactory& factory) {
-                                      return factory.name == name;
-                                    });
-  return known ? kExitNoBackend : kExitUsage;
+  if (name == "auto") return kExitNoBackend;
+  if (name.find('/') != std::string::npos) {
+    return access(name.c_str(), F_OK) == 0 ? kExitNoBackend : kExitUsage;
+  }
+  for (const BackendListing& listing : Backends().List()) {
+    if (listing.name == name) return kExitNoBackend;
+  }
+  return kExitUsage;
 }
-
-}  // namespace
 
 const BackendRegistry& Backends() {
   static const BackendRegistry* const registry = [] {
@@ -39,6 +39,7 @@ const BackendRegistry& Backends() {
         std::cerr << "worldswitch: " << added.message() << "\n";
       }
     }
+    made->SetSource(std::make_unique<PluginCatalogue>());
     return made;
   }();
   return *registry;
@@ -48,7 +49,7 @@ std::unique_ptr<Backend> OpenBackend(const std::string& text, int* exit_code) {
   absl::StatusOr<BackendRegistry::Opened> opened = Backends().Open(text);
   if (!opened.ok()) {
     std::cerr << "worldswitch: " << opened.status().message() << "\n";
-    *exit_code = ExitCodeOf(opened.status(), text);
+    *exit_code = ExitCodeOfBackend(opened.status(), text);
     return nullptr;
   }
   for (const BackendRegistry::Skipped& skipped : opened->skipped) {

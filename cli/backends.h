@@ -1,4 +1,4 @@
-// The backends that this program is built with.
+// The backends that this program is built with, and the plugins it finds.
 
 #ifndef WORLDSWITCH_CLI_BACKENDS_H_
 #define WORLDSWITCH_CLI_BACKENDS_H_
@@ -11,6 +11,10 @@
 namespace worldswitch {
 
 const BackendRegistry& Backends();
+
+// The exit code for a failure to open or find a backend by "--backend" text:
+// trouble with the words is the user's, the rest is the host's.
+int ExitCodeOfBackend(const absl::Status& status, const std::string& text);
 
 // Opens a backend by "--backend" text. On trouble says why on standard error
 // and gives null, with the exit code in *exit_code. For "auto" it tells what

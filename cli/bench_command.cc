@@ -260,9 +260,10 @@ void AddBenchCommand(CLI::App& app, const ChooseCommand& choose) {
       "a "
       "usable\n/dev/kvm in the lab svm_native.");
   bench
-      ->add_option("--backend", arguments->backend,
-                   "auto, or NAME, or NAME:key=value,... ('worldswitch probe' "
-                   "lists them)")
+      ->add_option(
+          "--backend", arguments->backend,
+          "auto, or NAME, or a plugin's path, each with :key=value,... "
+          "('worldswitch backends' lists them)")
       ->type_name("NAME[:k=v,...]")
       ->capture_default_str();
   bench

@@ -15,8 +15,10 @@ using ChooseCommand = std::function<void(std::function<int()>)>;
 
 void AddBenchCommand(CLI::App& app, const ChooseCommand& choose);
 void AddProbeCommand(CLI::App& app, const ChooseCommand& choose);
+void AddBackendsCommand(CLI::App& app, const ChooseCommand& choose);
 void AddListCommand(CLI::App& app, const ChooseCommand& choose);
 void AddKnobsCommand(CLI::App& app, const ChooseCommand& choose);
+void AddConformanceCommand(CLI::App& app, const ChooseCommand& choose);
 void AddImportCommand(CLI::App& app, const ChooseCommand& choose);
 // After all others: a lab runs those.
 void AddLabCommand(CLI::App& app, const ChooseCommand& choose);

@@ -74,8 +74,8 @@ void AddKnobsCommand(CLI::App& app, const ChooseCommand& choose) {
       "not where it is not. Set one with 'bench --knob NAME=VALUE'.");
   knobs
       ->add_option("--backend", *backend,
-                   "auto, or NAME, or NAME:key=value; or svm_native or "
-                   "vmx_native: those of ring 0 alone")
+                   "auto, or NAME, or a plugin's path, each with :key=value; "
+                   "or svm_native or vmx_native: those of ring 0 alone")
       ->type_name("NAME[:k=v,...]")
       ->capture_default_str();
   knobs->add_flag("--json", *as_json, "as JSON");

@@ -184,7 +184,8 @@ class ResultFiles {
  private:
   static bool IsOutput(const std::string& name) {
     return name == "--json" || name == "--raw" || name == "--out" ||
-           name == "--benchmark_out" || name == "--gtest_output";
+           name == "--junit" || name == "--benchmark_out" ||
+           name == "--gtest_output";
   }
 
   std::map<std::string, OutputFile> open_;

@@ -1,5 +1,6 @@
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,24 +27,39 @@ using Json = nlohmann::ordered_json;
 
 // One backend as it is found here.
 struct Found {
-  const BackendFactory* factory = nullptr;
+  std::string name;
+  std::string origin;                       // "" where it is built in
+  const BackendFactory* factory = nullptr;  // null: refused
   absl::Status status;
   std::unique_ptr<Backend> backend;  // null unless usable
 };
 
+Found Look(const BackendListing& listing) {
+  // A plugin by its file: its name says no more.
+  const std::string& text =
+      listing.origin.empty() ? listing.name : listing.origin;
+  Found found;
+  found.name = listing.name;
+  found.origin = listing.origin;
+  found.status = listing.status;
+  if (!found.status.ok()) return found;
+  absl::StatusOr<const BackendFactory*> factory = Backends().Find(text);
+  found.status = factory.status();
+  if (!factory.ok()) return found;
+  found.factory = *factory;
+  if ((*factory)->probe) found.status = (*factory)->probe();
+  // What is no machine cannot be opened without parameters.
+  if (!found.status.ok() || !(*factory)->is_machine) return found;
+  absl::StatusOr<BackendRegistry::Opened> opened = Backends().Open(text);
+  found.status = opened.status();
+  if (opened.ok()) found.backend = std::move(opened->backend);
+  return found;
+}
+
 std::vector<Found> FindAll() {
   std::vector<Found> all;
-  for (const BackendFactory& factory : Backends().factories()) {
-    Found found;
-    found.factory = &factory;
-    found.status = factory.probe ? factory.probe() : absl::OkStatus();
-    if (found.status.ok() && factory.is_machine) {
-      absl::StatusOr<BackendRegistry::Opened> opened =
-          Backends().Open(factory.name);
-      found.status = opened.status();
-      if (opened.ok()) found.backend = std::move(opened->backend);
-    }
-    all.push_back(std::move(found));
+  for (const BackendListing& listing : Backends().List()) {
+    all.push_back(Look(listing));
   }
   return all;
 }
@@ -74,10 +90,12 @@ Json ToJson(const std::vector<Fact>& facts) {
 }
 
 Json BackendJson(const Found& found) {
-  Json json = {{"name", found.factory->name},
-               {"summary", found.factory->summary},
-               {"usable", found.status.ok()}};
+  Json json = {{"name", found.name}};
+  if (!found.origin.empty()) json["origin"] = found.origin;
+  if (found.factory != nullptr) json["summary"] = found.factory->summary;
+  json["usable"] = found.status.ok();
   if (!found.status.ok()) json["why_not"] = found.status.message();
+  if (found.factory == nullptr) return json;
   json["parameters"] = ToJson(found.factory->parameters);
   if (found.backend == nullptr) return json;
   json["engine"] = found.backend->engine();
@@ -95,8 +113,11 @@ void PrintFacts(const std::vector<Fact>& facts) {
 }
 
 void PrintBackend(const Found& found) {
-  std::cout << "backend " << found.factory->name << ": "
-            << found.factory->summary << "\n";
+  std::cout << "backend " << (found.name.empty() ? found.origin : found.name)
+            << ": "
+            << (found.factory == nullptr ? "a plugin" : found.factory->summary)
+            << "\n";
+  if (!found.origin.empty()) std::cout << "  from " << found.origin << "\n";
   if (!found.status.ok()) {
     std::cout << "  not usable: " << found.status.message() << "\n";
     return;
@@ -116,8 +137,32 @@ void PrintBackend(const Found& found) {
                                "knobs", found.backend->knobs().all().size());
 }
 
-int RunProbe(bool as_json) {
-  const std::vector<Found> all = FindAll();
+// The one of that "--backend" text. On trouble says why, as OpenBackend does.
+std::optional<Found> FindOne(const std::string& text, int* exit_code) {
+  Found found;
+  found.backend = OpenBackend(text, exit_code);
+  if (found.backend == nullptr) return std::nullopt;
+  const std::string word = text.substr(0, text.find(':'));
+  absl::StatusOr<const BackendFactory*> factory =
+      Backends().Find(word == "auto" ? found.backend->name() : word);
+  found.status = factory.status();
+  found.name = found.backend->name();
+  if (!factory.ok()) return found;
+  found.factory = *factory;
+  found.origin = (*factory)->origin;
+  return found;
+}
+
+int RunProbe(const std::string& backend, bool as_json) {
+  std::vector<Found> all;
+  if (backend.empty()) {
+    all = FindAll();
+  } else {
+    int code = kExitOk;
+    std::optional<Found> one = FindOne(backend, &code);
+    if (!one.has_value()) return code;
+    all.push_back(*std::move(one));
+  }
   const std::vector<CapabilityReport> reports = AllReports();
   const Fingerprint host = ReadFingerprint();
   absl::StatusOr<std::uint32_t> cpu = DefaultCpu();
@@ -169,14 +214,21 @@ int RunProbe(bool as_json) {
 }  // namespace
 
 void AddProbeCommand(CLI::App& app, const ChooseCommand& choose) {
+  auto backend = std::make_shared<std::string>();
   auto as_json = std::make_shared<bool>(false);
   CLI::App* probe = app.add_subcommand(
       "probe",
       "Show the backends and why each is or is not usable, the engine, its\n"
       "capabilities, mitigations, and everything that will distort figures.");
   probe->add_flag("--json", *as_json, "as JSON");
-  probe->callback(
-      [as_json, choose] { choose([as_json] { return RunProbe(*as_json); }); });
+  probe
+      ->add_option("--backend", *backend,
+                   "only this one: auto, NAME, a plugin's path, each with "
+                   ":key=value (default: all of them)")
+      ->type_name("NAME[:k=v,...]");
+  probe->callback([backend, as_json, choose] {
+    choose([backend, as_json] { return RunProbe(*backend, *as_json); });
+  });
 }
 
 }  // namespace worldswitch

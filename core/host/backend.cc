@@ -34,53 +34,6 @@ absl::Status CheckParameters(const BackendFactory& factory,
   return absl::OkStatus();
 }
 
-absl::StatusOr<BackendRegistry::Opened> OpenNamed(
-    const std::vector<BackendFactory>& factories, const BackendSpec& spec) {
-  const auto factory = std::find_if(
-      factories.begin(), factories.end(),
-      [&spec](const BackendFactory& each) { return each.name == spec.name; });
-  if (factory == factories.end()) {
-    std::vector<std::string> known = {kAuto};
-    for (const BackendFactory& each : factories) known.push_back(each.name);
-    return absl::NotFoundError(absl::StrCat("no backend \"", spec.name, "\"",
-                                            KnownNames(spec.name, known)));
-  }
-  if (absl::Status checked = CheckParameters(*factory, spec); !checked.ok()) {
-    return checked;
-  }
-  absl::StatusOr<std::unique_ptr<Backend>> made = factory->create(spec);
-  if (!made.ok()) return Prefixed(spec.name, made.status());
-  return BackendRegistry::Opened{.backend = *std::move(made), .skipped = {}};
-}
-
-absl::StatusOr<BackendRegistry::Opened> OpenAuto(
-    const std::vector<BackendFactory>& factories) {
-  BackendRegistry::Opened opened;
-  for (const BackendFactory& factory : factories) {
-    if (!factory.is_machine) continue;
-    absl::Status why = factory.probe ? factory.probe() : absl::OkStatus();
-    if (why.ok()) {
-      absl::StatusOr<std::unique_ptr<Backend>> made =
-          factory.create(BackendSpec{.name = factory.name, .parameters = {}});
-      if (made.ok()) {
-        opened.backend = *std::move(made);
-        return opened;
-      }
-      why = made.status();
-    }
-    opened.skipped.push_back({.name = factory.name, .why = why});
-  }
-  std::string message = "no usable backend";
-  if (opened.skipped.empty()) {
-    absl::StrAppend(&message, ": this program has none that is a machine");
-  }
-  for (const BackendRegistry::Skipped& skipped : opened.skipped) {
-    absl::StrAppend(&message, "\n  ", skipped.name, ": ",
-                    skipped.why.message());
-  }
-  return absl::NotFoundError(message);
-}
-
 }  // namespace
 
 std::string Backend::unit() const { return HostUnit(); }
@@ -130,12 +83,118 @@ absl::StatusOr<BackendRegistry::Opened> BackendRegistry::Open(
     const std::string& text) const {
   absl::StatusOr<BackendSpec> spec = ParseBackendSpec(text);
   if (!spec.ok()) return spec.status();
-  if (spec->name != kAuto) return OpenNamed(factories_, *spec);
+  if (spec->name != kAuto) return OpenNamed(*spec);
   if (!spec->parameters.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(
         "\"", kAuto, "\" takes no parameters; name a backend to give it some"));
   }
-  return OpenAuto(factories_);
+  return OpenAuto();
+}
+
+absl::StatusOr<BackendRegistry::Opened> BackendRegistry::OpenNamed(
+    const BackendSpec& spec) const {
+  absl::StatusOr<const BackendFactory*> factory = Find(spec.name);
+  if (!factory.ok()) return factory.status();
+  if (absl::Status checked = CheckParameters(**factory, spec); !checked.ok()) {
+    return checked;
+  }
+  BackendSpec named = spec;
+  named.name = (*factory)->name;  // which may have been asked for by its path
+  absl::StatusOr<std::unique_ptr<Backend>> made = (*factory)->create(named);
+  if (!made.ok()) return Prefixed(named.name, made.status());
+  return Opened{.backend = *std::move(made), .skipped = {}};
+}
+
+bool BackendRegistry::TryMachine(const BackendFactory& factory,
+                                 Opened* opened) {
+  if (!factory.is_machine) return false;
+  absl::Status why = factory.probe ? factory.probe() : absl::OkStatus();
+  if (why.ok()) {
+    absl::StatusOr<std::unique_ptr<Backend>> made =
+        factory.create(BackendSpec{.name = factory.name, .parameters = {}});
+    if (made.ok()) {
+      opened->backend = *std::move(made);
+      return true;
+    }
+    why = made.status();
+  }
+  opened->skipped.push_back({.name = factory.name, .why = why});
+  return false;
+}
+
+absl::StatusOr<BackendRegistry::Opened> BackendRegistry::OpenAuto() const {
+  Opened opened;
+  for (const BackendFactory& factory : factories_) {
+    if (TryMachine(factory, &opened)) return opened;
+  }
+  if (source_ != nullptr) {
+    for (const BackendListing& listing : source_->List(*this)) {
+      absl::Status why = listing.status;
+      if (why.ok()) {
+        absl::StatusOr<const BackendFactory*> factory =
+            source_->Find(listing.origin, *this);
+        why = factory.status();
+        if (why.ok() && TryMachine(**factory, &opened)) return opened;
+      }
+      if (why.ok()) continue;
+      opened.skipped.push_back(
+          {.name = listing.name.empty() ? listing.origin : listing.name,
+           .why = why});
+    }
+  }
+  std::string message = "no usable backend";
+  if (opened.skipped.empty()) {
+    absl::StrAppend(&message, ": this program has none that is a machine");
+  }
+  for (const Skipped& skipped : opened.skipped) {
+    absl::StrAppend(&message, "\n  ", skipped.name, ": ",
+                    skipped.why.message());
+  }
+  return absl::NotFoundError(message);
+}
+
+void BackendRegistry::SetSource(std::unique_ptr<BackendSource> source) {
+  source_ = std::move(source);
+}
+
+std::vector<BackendListing> BackendRegistry::List() const {
+  std::vector<BackendListing> all;
+  for (const BackendFactory& factory : factories_) {
+    all.push_back({.name = factory.name,
+                   .origin = factory.origin,
+                   .status = absl::OkStatus()});
+  }
+  if (source_ != nullptr) {
+    for (BackendListing& each : source_->List(*this)) {
+      all.push_back(std::move(each));
+    }
+  }
+  return all;
+}
+
+absl::StatusOr<const BackendFactory*> BackendRegistry::Find(
+    const std::string& name) const {
+  for (const BackendFactory& factory : factories_) {
+    if (factory.name == name) return &factory;
+  }
+  const bool is_path = name.find('/') != std::string::npos;
+  if (source_ != nullptr) {
+    absl::StatusOr<const BackendFactory*> found = source_->Find(name, *this);
+    if (found.ok() || is_path || !absl::IsNotFound(found.status())) {
+      return found;
+    }
+  }
+  std::vector<std::string> known = {kAuto};
+  std::string refused;
+  for (const BackendListing& listing : List()) {
+    if (listing.status.ok()) {
+      known.push_back(listing.name);
+    } else {
+      absl::StrAppend(&refused, "\n  refused: ", listing.status.message());
+    }
+  }
+  return absl::NotFoundError(absl::StrCat("no backend \"", name, "\"",
+                                          KnownNames(name, known), refused));
 }
 
 }  // namespace worldswitch

@@ -90,15 +90,50 @@ struct BackendFactory {
   // Parameters are already checked against `parameters`.
   std::function<absl::StatusOr<std::unique_ptr<Backend>>(const BackendSpec&)>
       create;
+  // The file it comes from; "" where the program is built with it.
+  std::string origin = {};
+};
+
+// A backend, or what was found in place of one.
+struct BackendListing {
+  std::string name;    // "" where not even that is known
+  std::string origin;  // a file or folder; "" where it is built in
+  // Ok: nothing is known against it. Otherwise why it is refused.
+  absl::Status status;
+};
+
+class BackendRegistry;
+
+// Backends beyond those that a program is built with, looked for when somebody
+// asks (core/host/plugin_catalogue.h). `asker`: the registry it is asked for,
+// which outlives every backend.
+class BackendSource {
+ public:
+  virtual ~BackendSource() = default;
+  // What there is, without running any of it.
+  virtual std::vector<BackendListing> List(const BackendRegistry& asker) = 0;
+  // By its name, or by the path of its file: a name with a '/'. Good as long as
+  // the source. NotFound: there is none; else why it is refused.
+  virtual absl::StatusOr<const BackendFactory*> Find(
+      const std::string& name, const BackendRegistry& asker) = 0;
 };
 
 // The backends of a program, in order of preference. Made once at start-up,
-// read-only afterwards.
+// read-only afterwards. With a source: for one thread at a time, and stays
+// where it is.
 class BackendRegistry {
  public:
   // A second one of the same name is refused.
   absl::Status Add(BackendFactory factory);
+  // Those that the program is built with.
   const std::vector<BackendFactory>& factories() const { return factories_; }
+
+  // Where to look for others: after all of ours.
+  void SetSource(std::unique_ptr<BackendSource> source);
+  // Everything, ours first, without running any of the source's.
+  std::vector<BackendListing> List() const;
+  // One by its name or path. NotFound names what there is.
+  absl::StatusOr<const BackendFactory*> Find(const std::string& name) const;
 
   // What `auto` found on its way.
   struct Skipped {
@@ -111,11 +146,18 @@ class BackendRegistry {
   };
   // Explicit mode: `text` names a backend, and any trouble is a specific error.
   // Auto mode ("auto"): the first usable machine, with why each one before it
-  // was skipped; NotFound with all reasons where none is usable.
+  // was skipped; NotFound with all reasons where none is usable. Of the source
+  // nothing is tried where one of ours is usable.
   absl::StatusOr<Opened> Open(const std::string& text) const;
 
  private:
+  absl::StatusOr<Opened> OpenNamed(const BackendSpec& spec) const;
+  absl::StatusOr<Opened> OpenAuto() const;
+  // True: opened. False: why not is in opened->skipped.
+  static bool TryMachine(const BackendFactory& factory, Opened* opened);
+
   std::vector<BackendFactory> factories_;
+  std::unique_ptr<BackendSource> source_;
 };
 
 }  // namespace worldswitch

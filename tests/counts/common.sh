@@ -2,7 +2,7 @@
 #
 #   SCRIPT BUILD_TYPE COUNT_LOOPS
 #
-# and end with 0 (as it should be), 1 (not, and why) or 77 (skipped, and why).
+# (or another program that is called as `PROGRAM $trial EXITS`) and end with 0 (as it should be), 1 (not, and why) or 77 (skipped, and why).
 set -euo pipefail
 build_type=$1
 program=$2
@@ -38,7 +38,7 @@ run() {
 }
 
 # That there is a /dev/kvm is the first thing to know.
-run "$program" bare 1
+run "$program" "${trial-bare}" 1
 
 failed=0
 fail() {
