@@ -16,8 +16,8 @@
 #include "bench/result_json.h"
 #include "cli/exit_code.h"
 #include "cli/table.h"
-#include "cli/wrap.h"
 #include "core/host/fingerprint.h"
+#include "core/host/wrap.h"
 
 namespace worldswitch {
 namespace {
