@@ -99,6 +99,15 @@ Console& Console::Signed(std::int64_t value) {
   return Put('-').Decimal(-static_cast<std::uint64_t>(value));
 }
 
+Console& Console::SignedRight(std::int64_t value, std::size_t width) {
+  if (value >= 0) {
+    return DecimalRight(static_cast<std::uint64_t>(value), width);
+  }
+  const Digits digits(-static_cast<std::uint64_t>(value), 10);
+  for (std::size_t i = digits.size + 1; i < width; ++i) Put(' ');
+  return Put('-').Text(digits.first(), digits.size);
+}
+
 Console& Console::Hex(std::uint64_t value) {
   const Digits digits(value, 16);
   return Text("0x").Text(digits.first(), digits.size);

@@ -22,6 +22,7 @@ class Console {
   Console& Decimal(std::uint64_t value);
   Console& DecimalRight(std::uint64_t value, std::size_t width);
   Console& Signed(std::int64_t value);
+  Console& SignedRight(std::int64_t value, std::size_t width);
   Console& Hex(std::uint64_t value);  // with 0x
   Console& End() { return Put('\n'); }
   // Waits until the last character is on the line.

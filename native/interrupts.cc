@@ -1,6 +1,7 @@
 #include "native/interrupts.h"
 
 #include "guests/guests.h"
+#include "native/activity.h"
 #include "native/console.h"
 #include "native/cpu.h"
 #include "native/log_format.h"
@@ -74,6 +75,8 @@ void Row(const char* name0, std::uint64_t value0, const char* name1,
     console.Text(ExceptionName(static_cast<std::uint32_t>(frame.vector)));
     console.Text(" in the image, error code ").Hex(frame.error_code);
     console.Text(", at rip ").Hex(frame.rip).End();
+    console.Text("  during: ").Text(activity.what).Text(" ");
+    console.Decimal(activity.number).End();
     Row("cr2", cr2, "rflags", frame.rflags);
     Row("cs", frame.cs, "ss", frame.ss);
     Row("cr0", ReadCr0(), "cr3", ReadCr3());

@@ -14,11 +14,11 @@ void RunGuard::SetUp() {
   SetInterruptHandler(kTimerVector, OnTimer, this);
 }
 
-void RunGuard::Limit(VmOps& vm) {
+void RunGuard::Limit(VmOps& vm, std::uint64_t ticks) {
   auto* const controls = FeatureOf<ProcessorControls>(vm);
   if (controls == nullptr) return;
   for (std::uint32_t i = 0; i < vm.vcpu_count(); ++i) {
-    controls->set_run_limit(i, kPatience);
+    controls->set_run_limit(i, ticks);
   }
 }
 
@@ -29,18 +29,19 @@ void RunGuard::OnTimer(void* self) {
   if (const KickHandle* handle = guard.handle_.load()) handle->Kick();
 }
 
-void RunGuard::Begin(const KickHandle& handle) {
+void RunGuard::Begin(const KickHandle& handle, std::uint32_t patience) {
   handle_.store(&handle);
   fired_.store(false, std::memory_order_relaxed);
+  patience_ = patience;
   begin_ = ReadTsc();
-  if (has_timer_) StartLocalTimer(kPatience);
+  if (has_timer_) StartLocalTimer(patience);
 }
 
 bool RunGuard::End() {
   if (has_timer_) StopLocalTimer();
-  const bool too_long = ReadTsc() - begin_ >= kPatience;
+  const bool too_long = ReadTsc() - begin_ >= patience_;
   handle_.store(nullptr);
-  return too_long || fired_.load(std::memory_order_relaxed);
+  return too_long || fired();
 }
 
 }  // namespace worldswitch::native

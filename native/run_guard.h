@@ -24,10 +24,12 @@ class RunGuard {
   bool has_timer() const { return has_timer_; }
 
   // A new VM: gives every run the CPU's own limit too, where there is one.
-  static void Limit(VmOps& vm);
+  static void Limit(VmOps& vm, std::uint64_t ticks = kPatience);
 
   // Around one run, or many. handle: the vCPU's; outlives End.
-  void Begin(const KickHandle& handle);
+  void Begin(const KickHandle& handle, std::uint32_t patience = kPatience);
+  // Between the two: the timer's interrupt came.
+  bool fired() const { return fired_.load(std::memory_order_relaxed); }
   // True: it took longer than it may.
   bool End();
 
@@ -38,6 +40,7 @@ class RunGuard {
   std::atomic<bool> fired_ = false;
   std::atomic<const KickHandle*> handle_ = nullptr;
   std::uint64_t begin_ = 0;
+  std::uint32_t patience_ = kPatience;
 };
 
 // The only one.
