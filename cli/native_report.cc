@@ -157,7 +157,6 @@ std::string NativeHead(const NativeLog& log) {
                  : NativeUnit(log),
           &text);
   AddLine("lab:", FactsOf(log, kLabPrefix), &text);
-  AddLine("path:", FactsOf(log, kPathPrefix), &text);
   AddLine("refused:", FactsOf(log, kRefusedPrefix), &text);
   if (log.repetitions > 0) {
     AddLine("run:",
@@ -167,6 +166,14 @@ std::string NativeHead(const NativeLog& log) {
   }
   AddLine("knobs:", FactsOf(log, kKnobPrefix), &text);
   return text;
+}
+
+std::string NativePathText(const NativeLog& log) {
+  const std::string facts = FactsOf(log, kPathPrefix);
+  if (facts.empty()) return "";
+  return Wrap(absl::StrCat("The loop's path, ", NativeUnit(log),
+                           " from one exit to the next: ", facts, "."),
+              2);
 }
 
 std::string NativeChecksText(const NativeLog& log) {
@@ -237,7 +244,7 @@ int NativeOutputs::Show(const NativeLog& log, const std::string& date) {
     table.color = !to_stderr_ && isatty(STDOUT_FILENO) == 1;
     out << TableBody(result, table) << NativeFieldAccessText(log.rows);
   }
-  out << NativeChecksText(log) << std::flush;
+  out << NativePathText(log) << NativeChecksText(log) << std::flush;
   int code = ExitCodeOf(log);
   const ResultContext context = {.date = date,
                                  .version = WORLDSWITCH_VERSION,
