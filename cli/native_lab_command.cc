@@ -23,6 +23,7 @@
 #include "core/host/suggest.h"
 #include "lab/native_boot.h"
 #include "lab/native_knobs.h"
+#include "lab/temporary_directory.h"
 
 namespace worldswitch {
 namespace {
@@ -237,15 +238,19 @@ int RunNativeLab(const NativeLabArguments& arguments) {
     return Fail(emulator.status(), words ? kExitUsage : kExitNoBackend);
   }
 
+  absl::StatusOr<TemporaryDirectory> work = TemporaryDirectory::Make();
+  if (!work.ok()) return Fail(work.status(), kExitFailed);
+  absl::StatusOr<NativeBoot> boot =
+      PrepareNativeBoot({.emulator = kind,
+                         .cpu_model = cpu_model,
+                         .command_line = *line,
+                         .directory = work->path()});
+  if (!boot.ok()) return Fail(boot.status(), kExitFailed);
   const bool bench = command->words.front() == kBench;
   PlainLines plain(std::cout);
   std::string text;
   const absl::Status ran = RunNativeBoot(
-      {.emulator = kind,
-       .cpu_model = cpu_model,
-       .command_line = *line,
-       .limit = std::chrono::seconds(arguments.timeout)},
-      stop,
+      *boot, std::chrono::seconds(arguments.timeout), stop,
       [&](const std::string& bytes) {
         if (!bench) plain.Take(bytes);
       },
