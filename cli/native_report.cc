@@ -182,22 +182,27 @@ std::string NativeChecksText(const NativeLog& log) {
 }
 
 std::string NativeFieldAccessText(const std::vector<Row>& rows) {
-  std::map<std::array<double, 2>, std::vector<std::string>> alike;
+  // Counts, then scenarios in the table's order, each with its modes.
+  using Modes = std::vector<std::pair<std::string, std::string>>;
+  std::map<std::array<double, 2>, Modes> alike;
   for (const Row& row : rows) {
     const auto reads = row.per_iteration.find("vmreads");
     const auto writes = row.per_iteration.find("vmwrites");
     if (reads == row.per_iteration.end() || writes == row.per_iteration.end()) {
       continue;
     }
-    std::string name = row.scenario->name;
-    if (row.mode.has_value()) {
-      absl::StrAppend(&name, " ", GuestModeName(*row.mode));
+    Modes& modes = alike[{reads->second, writes->second}];
+    if (modes.empty() || modes.back().first != row.scenario->name) {
+      modes.emplace_back(row.scenario->name, "");
     }
-    alike[{reads->second, writes->second}].push_back(std::move(name));
+    if (!row.mode.has_value()) continue;
+    absl::StrAppend(&modes.back().second, " ", GuestModeName(*row.mode));
   }
   if (alike.empty()) return "";
   std::string text = "VMREADs, VMWRITEs an iteration:\n";
-  for (const auto& [counts, names] : alike) {
+  for (const auto& [counts, modes] : alike) {
+    std::vector<std::string> names;
+    for (const auto& [name, those] : modes) names.push_back(name + those);
     const std::string head =
         absl::StrFormat("  %4g, %4g  ", counts[0], counts[1]);
     absl::StrAppend(&text, Wrap(absl::StrCat(head, absl::StrJoin(names, ", ")),

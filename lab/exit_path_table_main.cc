@@ -13,7 +13,24 @@
 #include "lab/exit_path_table.h"
 #include "lab/side_by_side.h"
 
+namespace {
+
+int PrintScenarios(bool native) {
+  for (const worldswitch::ComparedExit& exit : worldswitch::ComparedExits()) {
+    for (const char* name :
+         {native ? exit.native : exit.kernel, native ? "" : exit.user}) {
+      if (*name != '\0') std::printf("--scenario %s\n", name);
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
+  if (argc == 3 && std::string(argv[1]) == "--scenarios") {
+    return PrintScenarios(std::string(argv[2]) == "native");
+  }
   std::vector<std::string> results;
   bool side_by_side = false;
   for (int i = 1; i < argc; ++i) {
