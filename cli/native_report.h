@@ -35,6 +35,8 @@ std::string NativeUnit(const NativeLog& log);
 
 // The machine, by the facts of the log: a line for each kind of fact.
 std::string NativeHead(const NativeLog& log);
+// What the image counted of the loop itself, without stamps. "": nothing.
+std::string NativePathText(const NativeLog& log);
 // How many clauses and checks passed, and each that did not, with its reason.
 // "": there are none.
 std::string NativeChecksText(const NativeLog& log);

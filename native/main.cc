@@ -74,8 +74,9 @@ class CpuText {
     console.Put('\'').Text(error.word.data, error.word.size).Text("': ");
   }
   console.Text(error.what).End();
-  console.Text("commands: report, bench, path, conformance, failures, random");
-  console.End();
+  console.Text(
+      "commands: report, bench, path, conformance, failures, random, ");
+  console.Text("exception").End();
   EndMachine(native_log::kDoneUsage);
 }
 
@@ -177,6 +178,10 @@ bool DoCommands(NativeBackend& backend) {
   UsageError error;
   if (!ParseCommandLine(boot_information.command_line(), &options, &error)) {
     EndWithUsage(error);
+  }
+  if (options.exception) {
+    SetActivity("exception", 0);
+    asm volatile("ud2");
   }
   NativeBackend& backend = FindBackend();
   LogInfo("backend", backend.name());

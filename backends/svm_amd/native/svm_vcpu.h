@@ -1,0 +1,249 @@
+// One vCPU in ring 0: the ops over a VMCB. `run` is one VMRUN.
+//
+// The guest's general registers live in RegisterFile.general, where the switch
+// loads and stores them; RAX is copied at each entry and exit, since VMRUN has
+// it in the VMCB. RSP, RIP, RFLAGS and the special registers stay in the VMCB
+// until somebody wants them. RIP is behind the instruction as soon as its exit
+// is decoded, but where an answer decides about it (MSRs, MMIO, strings).
+//
+//   SvmVcpu& vcpu = vm.svm_vcpu(0);           // final: calls are direct
+//   vcpu_enter_guest(vcpu, context, handler);
+//
+// Ring 0, one processor, one thread. Freestanding.
+
+#ifndef WORLDSWITCH_BACKENDS_SVM_AMD_NATIVE_SVM_VCPU_H_
+#define WORLDSWITCH_BACKENDS_SVM_AMD_NATIVE_SVM_VCPU_H_
+
+#include <cstdint>
+
+#include "backends/native/exit_completion.h"
+#include "backends/native/guest_view.h"
+#include "backends/native/host_services.h"
+#include "backends/svm_amd/native/svm_cpu.h"
+#include "backends/svm_amd/native/svm_entry_work.h"
+#include "backends/svm_amd/native/svm_events.h"
+#include "backends/svm_amd/native/svm_failure.h"
+#include "backends/svm_amd/native/svm_features.h"
+#include "backends/svm_amd/native/svm_instruction.h"
+#include "backends/svm_amd/native/svm_kick.h"
+#include "backends/svm_amd/native/svm_memory.h"
+#include "backends/svm_amd/native/svm_msrs.h"
+#include "backends/svm_amd/native/svm_switch.h"
+#include "backends/svm_amd/native/vmcb.h"
+#include "backends/svm_amd/svm_exit_code.h"
+#include "core/vcpu_ops.h"
+#include "core/vm_ops.h"
+
+namespace worldswitch::svm {
+
+// What the vCPUs of a VM share.
+struct SvmVmParts {
+  const HostServices& host;
+  SvmCpu& cpu;
+  SvmMemory& memory;
+  SvmMsrs& msrs;
+  const SvmFeatures& features;
+  const SvmLimits& limits;
+  const NativeKnobValues& knobs;
+  std::uint64_t iopm_pa = 0;
+  // Exceptions whose exits go to the caller, by vector.
+  std::uint32_t asked_exceptions = 0;
+};
+
+class SvmVcpu final : public VcpuOps, public SvmGuestState {
+ public:
+  // vmcb: a page. kick: one reference, which the vCPU gives up.
+  SvmVcpu(SvmVmParts& parts, const HostPages& vmcb, SvmKickTarget* kick,
+          std::uint32_t asid);
+  ~SvmVcpu();
+  SvmVcpu(const SvmVcpu&) = delete;
+  SvmVcpu& operator=(const SvmVcpu&) = delete;
+
+  Exit run() override;
+  Disposition handle_exit(const Exit& exit) override {
+    if (!internal_) [[likely]]
+      return Disposition::kToCaller;
+    return HandleInternal(exit);
+  }
+  bool interrupt_allowed() override;
+  InjectResult inject_irq(std::uint8_t vector) override;
+  InjectResult inject_nmi() override;
+  InjectResult inject_exception(const Event& event) override;
+  void request_irq_window(bool wanted) override {
+    events_.RequestIrqWindow(wanted);
+  }
+  void request_nmi_window(bool wanted) override {
+    events_.RequestNmiWindow(wanted);
+  }
+  bool cancel_injection(Event* event) override {
+    return events_.Cancel(event);
+  }
+  RegisterFile& registers() override { return registers_; }
+  Result fetch_registers(RegisterSet groups) override;
+  Result commit_registers() override;
+  OptionalValue exit_detail(ExitDetail detail) override;
+  KickHandle kick_handle() override;
+  int last_error() const override { return last_error_; }
+
+  OptionalValue counter(Counter counter) const;
+  // The VM's.
+  Vmcb& vmcb() { return vmcb_; }
+  EntryWork& work() { return work_; }
+  SvmEvents& events() { return events_; }
+  const SvmFailure& failure() const { return failure_; }
+  void Flush() { work_.before |= EntryWork::kFlush; }
+  // The VMCB was written from outside: all of it is new to the processor, and
+  // the rules are gone through before the next entry, should it be refused.
+  void Written() {
+    work_.Touch(vmcb_, SvmClean::kAll);
+    work_.before |= EntryWork::kVerify;
+  }
+  // SVM was turned on, or off, under it.
+  void SetEnabled(bool enabled);
+
+  // SvmGuestState:
+  void StateLeft() override;
+  std::uint64_t state_pa() const override { return vmcb_pa_; }
+
+ private:
+  // What the last exit, and it alone, left behind.
+  struct LastExit {
+    std::uint64_t rip = 0;
+    std::uint8_t length = 0;  // without NRIPS
+    bool skipped = false;
+  };
+
+  // svm_vcpu.cc
+  void SetControls(std::uint32_t asid);
+  // What EntryWork and dirty registers ask for. False: *early is what the run
+  // returns, without an entry.
+  bool PrepareEntry(Exit* early);
+  bool Settle(Exit* early);
+  void LoadAndFlush();
+  Result SendDirty();
+  void FillWanted();
+  Exit Interrupted();
+  Exit FinishExit();
+  Disposition HandleInternal(const Exit& exit);
+  void RaiseException(std::uint8_t vector, bool has_error_code = false,
+                      std::uint32_t error_code = 0);
+  bool InterruptsOn() const;
+
+  // svm_exits.cc
+  Exit Decode();
+  Exit DecodeException(std::uint32_t vector);
+  Exit DecodeIo();
+  Exit DecodeMsr();
+  Exit DecodeNestedPageFault();
+  Exit DecodeRegisterAccess(ExitReason reason, std::uint64_t code);
+  Exit DecodeTimeStamp();
+  Exit Instruction(ExitReason reason, std::uint8_t length);
+  Exit Unknown();
+  void ResetGuest();
+  Exit Internal(Exit exit) {
+    internal_ = true;
+    internal_reason_ = exit.reason;
+    return exit;
+  }
+  Exit RefusedEntry();
+  std::uint64_t code() const { return vmcb_.control.exit_code; }
+  CodeSize code_size() const;
+  GuestView View() const;
+  std::size_t ReadInstruction(std::uint8_t* bytes) const;
+  DecodedInstruction DecodeHere() const;
+
+  // RIP behind the instruction; length: where neither the processor nor the
+  // guest's memory tells. Its interrupt shadow ends with it.
+  void Skip(std::uint8_t length) {
+    VmcbSave& save = vmcb_.save;
+    last_.rip = save.rip;
+    last_.skipped = true;
+    vmcb_.control.interrupt_shadow = 0;
+    if (has_nrip_) {
+      save.rip = vmcb_.control.next_rip;
+    } else {
+      last_.length = length;
+      save.rip = last_.rip + length;
+    }
+  }
+
+  // In the order in which the way through `run` touches them.
+  RegisterFile registers_;
+  Vmcb& vmcb_;
+  const std::uint64_t vmcb_pa_;
+  SvmKickTarget* const kick_;
+  EntryWork work_;
+  bool internal_ = false;
+  const bool has_nrip_;
+  const bool switches_all_;  // VMLOAD and VMSAVE every time
+  ExitReason internal_reason_ = ExitReason::kUnknown;
+  LastExit last_;
+  std::uint64_t exits_ = 0;
+  std::uint64_t hypercalls_ = 0;
+
+  SvmVmParts& parts_;
+  SvmEvents events_;
+  ExitCompletion completion_;
+  std::uint64_t time_stamp_[2] = {};
+  bool time_stamp_has_aux_ = false;
+  const std::uint32_t clean_;  // what the clean bits are behind an exit
+  const SvmStateRule* broken_ = nullptr;  // by the last kVerify
+  SvmFailure failure_;
+  // As it was when it was cached, for a commit that is refused.
+  GeneralRegisters general_before_ = {};
+  std::uint64_t apic_base_;
+  std::uint64_t counters_[static_cast<std::size_t>(Counter::kCount)] = {};
+  int last_error_ = 0;
+};
+
+inline Exit SvmVcpu::run() {
+  if ((work_.before | registers_.dirty) != 0) [[unlikely]] {
+    Exit early;
+    if (!PrepareEntry(&early)) return early;
+  }
+  vmcb_.save.rax = registers_.general.rax;
+  const bool entered =
+      switches_all_
+          ? ws_svm_switch_all(&registers_.general, vmcb_pa_, kick_->word(),
+                              parts_.cpu.host_state_pa())
+          : ws_svm_switch(&registers_.general, vmcb_pa_, kick_->word());
+  if (!entered) [[unlikely]]
+    return Interrupted();
+  GeneralRegisters& general = registers_.general;
+  general.rax = vmcb_.save.rax;
+  registers_.cached = kNoRegisters;
+  ++exits_;
+  const std::uint64_t code = vmcb_.control.exit_code;
+  const bool is_plain =
+      (work_.after | registers_.wanted) == 0 &&
+      static_cast<std::int32_t>(vmcb_.control.exit_int_info) >= 0;
+  if (is_plain) [[likely]] {
+    if (code == static_cast<std::uint64_t>(SvmExitCode::kVmmcall)) {
+      Exit exit;
+      exit.reason = ExitReason::kHypercall;
+      exit.raw = code;
+      exit.hypercall = {.number = general.rax,
+                        .arguments = &general.rbx,
+                        .result = &general.rax,
+                        .argument_count = 4};
+      ++hypercalls_;
+      Skip(3);
+      return exit;
+    }
+    if (code == static_cast<std::uint64_t>(SvmExitCode::kCpuid)) {
+      Exit exit;
+      exit.reason = ExitReason::kCpuid;
+      exit.raw = code;
+      exit.cpuid = {.leaf = static_cast<std::uint32_t>(general.rax),
+                    .subleaf = static_cast<std::uint32_t>(general.rcx),
+                    .result = &general.rax};
+      Skip(2);
+      return exit;
+    }
+  }
+  return FinishExit();
+}
+
+}  // namespace worldswitch::svm
+
+#endif  // WORLDSWITCH_BACKENDS_SVM_AMD_NATIVE_SVM_VCPU_H_
