@@ -1,7 +1,7 @@
 // What was recorded on a machine is played again without it: the loop, the
 // handler and the backend do the same, event for event.
 
-#include <cstring>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -39,7 +39,9 @@ class ReplayTest : public ::testing::Test {
     EXPECT_TRUE(registry_.Add(ScriptedBackendFactory()).ok());
     registry_.SetSource(std::make_unique<PluginCatalogue>(
         PluginCatalogue::Options{.places = {{.path = folder_.path()}}}));
-    folder_.AddOwn("recorder");
+    // The recorder of this build, or one that was built elsewhere.
+    const char* const other = std::getenv("WORLDSWITCH_TEST_RECORDER");
+    other == nullptr ? folder_.AddOwn("recorder") : folder_.Copy(other);
   }
 
   absl::StatusOr<Session> Run(const std::string& backend, int rounds = kRounds,
