@@ -15,6 +15,15 @@ std::int64_t Load64(const std::byte* from) {
                          __ATOMIC_ACQUIRE);
 }
 
+// A peer thread stores stamps there as well, when the guest says so: an order
+// that no host sees.
+void ClearSamples(std::byte* page) {
+  for (std::size_t at = 0; at < 4096; at += sizeof(std::int64_t)) {
+    __atomic_store_n(reinterpret_cast<std::int64_t*>(page + at), 0,
+                     __ATOMIC_RELAXED);
+  }
+}
+
 bool IsDone(const Exit& exit) {
   return exit.reason == ExitReason::kIo && exit.io.port == WS_PORT_DONE;
 }
@@ -24,6 +33,14 @@ bool IsFault(const Exit& exit) {
 }
 
 }  // namespace
+
+BlockDriver::BlockDriver(VmOps& vm, const Scenario& scenario,
+                         const std::atomic<bool>& stop)
+    : vm_(vm),
+      scenario_(scenario),
+      stop_(stop),
+      vcpu_(vm.vcpu(0)),
+      loop_(LoopOn<VcpuOps>) {}
 
 Result BlockDriver::Load(GuestMode mode) {
   mode_ = mode;
@@ -43,17 +60,17 @@ BlockStatus BlockDriver::Run(BlockCommand command, std::uint32_t count) {
              command == BlockCommand::kBatchControl;
   Store32(memory + WS_MAILBOX_COMMAND, static_cast<std::uint32_t>(command));
   Store32(memory + WS_MAILBOX_COUNT, count);
-  __builtin_memset(memory + WS_SAMPLES, 0, 4096);
-  vcpu_.Clear();
+  ClearSamples(memory + WS_SAMPLES);
+  log_.Clear();
   measured_ = 0;
   status_ = BlockStatus::kUnexpectedExit;
-  last_exit_ = vcpu_enter_guest(vcpu_, context_, *this);
+  last_exit_ = loop_(vcpu_, log_, context_, *this);
   return status_;
 }
 
 LoopAction BlockDriver::HandleExit(Exit& exit) {
   if (IsDone(exit)) {
-    vcpu_.SetRole(ExitRole::kAuxiliary);
+    log_.SetRole(ExitRole::kAuxiliary);
     status_ = BlockStatus::kDone;
     return LoopAction::kReturn;
   }
@@ -62,7 +79,7 @@ LoopAction BlockDriver::HandleExit(Exit& exit) {
     return LoopAction::kReturn;
   }
   if (exit.reason == ExitReason::kInterrupted) {
-    vcpu_.SetRole(ExitRole::kAuxiliary);
+    log_.SetRole(ExitRole::kAuxiliary);
     if (!stop_.load(std::memory_order_acquire)) return LoopAction::kResume;
     status_ = BlockStatus::kStopped;
     return LoopAction::kReturn;
@@ -70,7 +87,7 @@ LoopAction BlockDriver::HandleExit(Exit& exit) {
   ExitRole role = ExitRole::kUnexpected;
   if (scenario_.on_exit != nullptr) {
     ExitScene scene = {.vm = vm_,
-                       .vcpu = vcpu_.inner(),
+                       .vcpu = vcpu_,
                        .context = context_,
                        .memory = vm_.memory().host,
                        .control = control_};
@@ -79,7 +96,7 @@ LoopAction BlockDriver::HandleExit(Exit& exit) {
   if (role == ExitRole::kMeasured && step_ != nullptr && !step_->Take()) {
     role = ExitRole::kUnexpected;
   }
-  vcpu_.SetRole(role);
+  log_.SetRole(role);
   if (role == ExitRole::kUnexpected) return LoopAction::kReturn;
   if (role == ExitRole::kMeasured) ++measured_;
   return LoopAction::kResume;
@@ -94,18 +111,18 @@ bool BlockDriver::Samples(Sample* samples, std::uint32_t count) const {
                   .h1 = 0,
                   .h2 = 0,
                   .g3 = Load64(at + sizeof(std::int64_t)),
-                  .cpu = vcpu_.stamp(0).cpu,
+                  .cpu = log_.stamp(0).cpu,
                   .exits = 0,
                   .interrupted = false};
   }
   if (measured_ == 0) return true;
-  if (vcpu_.overflow() || count == 0 || measured_ % count != 0) return false;
+  if (log_.overflow() || count == 0 || measured_ % count != 0) return false;
   // The k-th measured exit belongs to iteration k / exits-per-iteration; the
   // entry that follows it is the next switch's.
   const std::uint32_t each = measured_ / count;
   std::uint32_t seen = 0;
-  for (std::uint32_t i = 0; i < vcpu_.count(); ++i) {
-    const SwitchStamp& at = vcpu_.stamp(i);
+  for (std::uint32_t i = 0; i < log_.count(); ++i) {
+    const SwitchStamp& at = log_.stamp(i);
     if (at.interrupted && seen < measured_) {
       samples[seen / each].interrupted = true;
     }
@@ -117,7 +134,7 @@ bool BlockDriver::Samples(Sample* samples, std::uint32_t count) const {
     }
     ++sample.exits;
     ++seen;
-    if (i + 1 < vcpu_.count()) sample.h2 = vcpu_.stamp(i + 1).entry;
+    if (i + 1 < log_.count()) sample.h2 = log_.stamp(i + 1).entry;
   }
   return true;
 }

@@ -44,28 +44,48 @@ struct SwitchStamp {
   bool interrupted;
 };
 
-// A vCPU that stamps around `run`; everything else goes straight through.
-class StampingVcpu final {
+// The switches of one block, in order.
+class SwitchLog {
  public:
   // A block with more exits than this is measured no further, see overflow().
   static constexpr std::uint32_t kMaxSwitches = 8192;
 
-  explicit StampingVcpu(VcpuOps& inner) : inner_(inner) {}
+  void Add(const SwitchStamp& stamp) {
+    if (count_ < kMaxSwitches) stamps_[count_] = stamp;
+    ++count_;
+  }
+  void Clear() { count_ = 0; }
+  void SetRole(ExitRole role) {
+    if (count_ <= kMaxSwitches) stamps_[count_ - 1].role = role;
+  }
+  std::uint32_t count() const {
+    return count_ < kMaxSwitches ? count_ : kMaxSwitches;
+  }
+  bool overflow() const { return count_ > kMaxSwitches; }
+  const SwitchStamp& stamp(std::uint32_t index) const { return stamps_[index]; }
+
+ private:
+  std::uint32_t count_ = 0;
+  SwitchStamp stamps_[kMaxSwitches];
+};
+
+// A vCPU that stamps around `run`; everything else goes straight through. On a
+// final type its calls are direct.
+template <typename Ops>
+class StampingVcpu final {
+ public:
+  StampingVcpu(Ops& inner, SwitchLog& log) : inner_(inner), log_(log) {}
 
   Exit run() {
     const auto entry = static_cast<std::int64_t>(ReadTsc());
     const Exit exit = inner_.run();
     std::uint32_t cpu = 0;
     const auto now = static_cast<std::int64_t>(ReadTscEnd(&cpu));
-    if (count_ < kMaxSwitches) {
-      stamps_[count_] = {
-          .entry = entry,
-          .exit = now,
-          .cpu = cpu,
-          .role = ExitRole::kUnexpected,
-          .interrupted = exit.reason == ExitReason::kInterrupted};
-    }
-    ++count_;
+    log_.Add({.entry = entry,
+              .exit = now,
+              .cpu = cpu,
+              .role = ExitRole::kUnexpected,
+              .interrupted = exit.reason == ExitReason::kInterrupted});
     return exit;
   }
   Disposition handle_exit(const Exit& exit) { return inner_.handle_exit(exit); }
@@ -79,22 +99,17 @@ class StampingVcpu final {
   void request_irq_window(bool wanted) { inner_.request_irq_window(wanted); }
   void request_nmi_window(bool wanted) { inner_.request_nmi_window(wanted); }
 
-  void Clear() { count_ = 0; }
-  void SetRole(ExitRole role) {
-    if (count_ <= kMaxSwitches) stamps_[count_ - 1].role = role;
-  }
-  std::uint32_t count() const {
-    return count_ < kMaxSwitches ? count_ : kMaxSwitches;
-  }
-  bool overflow() const { return count_ > kMaxSwitches; }
-  const SwitchStamp& stamp(std::uint32_t index) const { return stamps_[index]; }
-  VcpuOps& inner() { return inner_; }
-
  private:
-  VcpuOps& inner_;
-  std::uint32_t count_ = 0;
-  SwitchStamp stamps_[kMaxSwitches];
+  Ops& inner_;
+  SwitchLog& log_;
 };
+
+class BlockDriver;
+
+// How a driver runs its vCPU: vcpu_enter_guest on a StampingVcpu. One is there
+// (through VcpuOps); who knows the vCPU's final type has LoopOn<Type>.
+using BlockLoop = Exit (*)(VcpuOps& vcpu, SwitchLog& log, VcpuContext& context,
+                           BlockDriver& driver);
 
 // What the vCPU's thread does at each measured exit before it enters again, as
 // part of what is measured. Scenario::host_step says what.
@@ -112,9 +127,9 @@ class BlockDriver final : public ExitHandler {
   // stop: looked at whenever run is interrupted; true ends the block with
   // kStopped. All three must outlive the driver.
   BlockDriver(VmOps& vm, const Scenario& scenario,
-              const std::atomic<bool>& stop)
-      : vm_(vm), scenario_(scenario), stop_(stop), vcpu_(vm.vcpu(0)) {}
+              const std::atomic<bool>& stop);
 
+  void set_loop(BlockLoop loop) { loop_ = loop; }
   // step: must outlive the driver; null: none.
   void set_step(ExitStep* step) { step_ = step; }
 
@@ -132,7 +147,7 @@ class BlockDriver final : public ExitHandler {
   std::int64_t BatchTicks() const;
 
   std::uint32_t measured_exits() const { return measured_; }
-  std::uint32_t switches() const { return vcpu_.count(); }
+  std::uint32_t switches() const { return log_.count(); }
   const Exit& last_exit() const { return last_exit_; }
   GuestMode mode() const { return mode_; }
 
@@ -142,7 +157,9 @@ class BlockDriver final : public ExitHandler {
   VmOps& vm_;
   const Scenario& scenario_;
   const std::atomic<bool>& stop_;
-  StampingVcpu vcpu_;
+  VcpuOps& vcpu_;
+  BlockLoop loop_;
+  SwitchLog log_;
   VcpuContext context_;
   ExitStep* step_ = nullptr;
   GuestMode mode_ = GuestMode::kReal;
@@ -151,6 +168,14 @@ class BlockDriver final : public ExitHandler {
   BlockStatus status_ = BlockStatus::kDone;
   Exit last_exit_;
 };
+
+// vcpu: a Type, which is final.
+template <typename Type>
+Exit LoopOn(VcpuOps& vcpu, SwitchLog& log, VcpuContext& context,
+            BlockDriver& driver) {
+  StampingVcpu<Type> stamping(static_cast<Type&>(vcpu), log);
+  return vcpu_enter_guest(stamping, context, driver);
+}
 
 }  // namespace worldswitch
 

@@ -14,7 +14,7 @@ constexpr ListFunction kLists[] = {
     KernelIoScenarios, KernelAskedScenarios, FastScenarios,
     UserScenarios,     VmexitUserScenarios,  UserAskedScenarios,
     IrqScenarios,      ApicIrqScenarios,     VmexitIrqScenarios,
-    VcpuScenarios};
+    VcpuScenarios,     NativeScenarios};
 constexpr std::size_t kListCount = sizeof(kLists) / sizeof(kLists[0]);
 
 bool CpuIsAmd() {
@@ -54,6 +54,18 @@ void AllScenarios::Iterator::SkipEnds() {
 
 AllScenarios::Iterator AllScenarios::begin() const { return {0, 0}; }
 AllScenarios::Iterator AllScenarios::end() const { return {kListCount, 0}; }
+
+const char* ScenarioPlaceName(ScenarioPlace place) {
+  switch (place) {
+    case ScenarioPlace::kAnywhere:
+      return "anywhere";
+    case ScenarioPlace::kKvm:
+      return "kvm only";
+    case ScenarioPlace::kNative:
+      return "native only";
+  }
+  return "(no such place)";
+}
 
 const char* WhyNotInMode(const Scenario& scenario, GuestMode mode) {
   if ((scenario.modes & ModeBit(mode)) != 0) return nullptr;

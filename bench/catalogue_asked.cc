@@ -27,15 +27,6 @@ constexpr std::uint32_t kSteppedBlock = 50;
 constexpr const char* kMsrSeen =
     "run returns this exit, with the MSR's index, once an iteration";
 
-bool StartXsave(VmOps& vm) {
-  constexpr std::uint64_t kCr4Osxsave = 1u << 18;
-  VcpuOps& vcpu = vm.vcpu(0);
-  if (vcpu.fetch_registers(kSpecialRegisters) != Result::kOk) return false;
-  vcpu.registers().special.cr4 |= kCr4Osxsave;
-  vcpu.registers().dirty |= kSpecialRegisters;
-  return vcpu.commit_registers() == Result::kOk;
-}
-
 bool DenyTscAdjust(VmOps& vm) {
   auto* const msrs = FeatureOf<MsrExits>(vm);
   const std::uint64_t denied = 0;
@@ -141,6 +132,7 @@ constexpr Scenario kKernelScenarios[] = {
     {.name = "kernel/xsetbv",
      .summary = "XSETBV of XCR0's own value",
      .proof = kCounted,
+     .place = ScenarioPlace::kKvm,
      .proof_kind = ProofKind::kEngineCounter,
      .payload = Payload::k_xsetbv,
      .modes = kPrivileged,
@@ -151,6 +143,7 @@ constexpr Scenario kKernelScenarios[] = {
      .proof =
          "the engine's insn_emulation counter moves once an iteration, against "
          "a control",
+     .place = ScenarioPlace::kKvm,
      .proof_kind = ProofKind::kEngineCounter,
      .payload = Payload::k_outs_port,
      .modes = kAllModes,
@@ -160,6 +153,7 @@ constexpr Scenario kKernelScenarios[] = {
     {.name = "kernel/cpuid_leaf",
      .summary = "CPUID leaf 0xd (XSAVE); compare with leaf 0, kernel/cpuid",
      .proof = kCounted,
+     .place = ScenarioPlace::kKvm,
      .proof_kind = ProofKind::kEngineCounter,
      .payload = Payload::k_cpuid,
      .modes = kAllModes,
@@ -167,6 +161,7 @@ constexpr Scenario kKernelScenarios[] = {
     {.name = "kernel/cpuid_leaf_4",
      .summary = "CPUID leaf 4 (caches), which has subleaves",
      .proof = kCounted,
+     .place = ScenarioPlace::kKvm,
      .proof_kind = ProofKind::kEngineCounter,
      .payload = Payload::k_cpuid,
      .modes = kAllModes,
@@ -174,6 +169,7 @@ constexpr Scenario kKernelScenarios[] = {
     {.name = "kernel/cpuid_leaf_80000008",
      .summary = "CPUID leaf 0x80000008 (address sizes)",
      .proof = kCounted,
+     .place = ScenarioPlace::kKvm,
      .proof_kind = ProofKind::kEngineCounter,
      .payload = Payload::k_cpuid,
      .modes = kAllModes,
@@ -181,6 +177,7 @@ constexpr Scenario kKernelScenarios[] = {
     {.name = "kernel/cpuid_leaf_absent",
      .summary = "CPUID leaf 0x10000000, which no entry answers",
      .proof = kCounted,
+     .place = ScenarioPlace::kKvm,
      .proof_kind = ProofKind::kEngineCounter,
      .payload = Payload::k_cpuid,
      .modes = kAllModes,
@@ -189,6 +186,7 @@ constexpr Scenario kKernelScenarios[] = {
      .summary = "CPUID leaf 0 as the last of 256 entries; compare with "
                 "kernel/cpuid",
      .proof = kCounted,
+     .place = ScenarioPlace::kKvm,
      .proof_kind = ProofKind::kEngineCounter,
      .payload = Payload::k_cpuid,
      .modes = kAllModes,
@@ -199,6 +197,7 @@ constexpr Scenario kUserScenarios[] = {
     {.name = "user/rdmsr",
      .summary = "RDMSR of IA32_TSC_ADJUST, which the MSR filter denies",
      .proof = kMsrSeen,
+     .place = ScenarioPlace::kKvm,
      .payload = Payload::k_rdmsr,
      .modes = kPrivileged,
      .arguments = {kMsrTscAdjust, 0},
@@ -207,6 +206,7 @@ constexpr Scenario kUserScenarios[] = {
     {.name = "user/wrmsr",
      .summary = "WRMSR of 0 to IA32_TSC_ADJUST, which the MSR filter denies",
      .proof = kMsrSeen,
+     .place = ScenarioPlace::kKvm,
      .payload = Payload::k_wrmsr,
      .modes = kPrivileged,
      .arguments = {kMsrTscAdjust, 0},
@@ -216,6 +216,7 @@ constexpr Scenario kUserScenarios[] = {
      .summary = "VMCALL on Intel, VMMCALL on AMD: KVM_HC_MAP_GPA_RANGE",
      .proof = "run returns Hypercall, with its number and page, once an "
               "iteration",
+     .place = ScenarioPlace::kKvm,
      .payload = Payload::k_vmcall_map,
      .modes = kPrivileged,
      .arguments = {kMapGpaRange, WS_TOUCH},
@@ -227,6 +228,7 @@ constexpr Scenario kUserScenarios[] = {
                 "are stepped over too, only net and batch are its cost",
      .proof = "run returns Debug with DR6.BS, behind the instruction, once an "
               "iteration",
+     .place = ScenarioPlace::kKvm,
      .payload = Payload::k_step,
      .modes = kAllModes,
      .on_exit = OnStep,
@@ -236,6 +238,7 @@ constexpr Scenario kUserScenarios[] = {
      .summary = "a breakpoint in DR0 or DR1; the caller moves RIP behind it",
      .proof = "run returns Debug at the instruction's address, once an "
               "iteration",
+     .place = ScenarioPlace::kKvm,
      .payload = Payload::k_breakpoint,
      .modes = kAllModes,
      .on_exit = OnBreakpoint,
@@ -243,6 +246,15 @@ constexpr Scenario kUserScenarios[] = {
 };
 
 }  // namespace
+
+bool StartXsave(VmOps& vm) {
+  constexpr std::uint64_t kCr4Osxsave = 1u << 18;
+  VcpuOps& vcpu = vm.vcpu(0);
+  if (vcpu.fetch_registers(kSpecialRegisters) != Result::kOk) return false;
+  vcpu.registers().special.cr4 |= kCr4Osxsave;
+  vcpu.registers().dirty |= kSpecialRegisters;
+  return vcpu.commit_registers() == Result::kOk;
+}
 
 ScenarioList KernelAskedScenarios() { return kKernelScenarios; }
 ScenarioList UserAskedScenarios() { return kUserScenarios; }

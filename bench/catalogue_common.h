@@ -43,6 +43,9 @@ bool StartApics(VmOps& vm);
 // How often WS_APIC_VECTOR's handler ran, or vCPU 1 had its turn.
 std::uint64_t Delivered(VmOps& vm);
 
+// Sets CR4.OSXSAVE. catalogue_asked.cc.
+bool StartXsave(VmOps& vm);
+
 // Why some scenarios have no real mode.
 inline constexpr const char* kAboveOneMib =
     "it needs more memory than real mode reaches";

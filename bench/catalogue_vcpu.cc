@@ -25,6 +25,7 @@ constexpr Scenario kScenarios[] = {
                 "(the handler leg is the move)",
      .proof = "run returns the OUT once an iteration, on another CPU than the "
               "one before",
+     .place = ScenarioPlace::kKvm,
      .payload = Payload::k_pio_out,
      .modes = kAllModes,
      .on_exit = OnOut,
@@ -33,6 +34,7 @@ constexpr Scenario kScenarios[] = {
      .summary = "OUT; another VM has one entry and exit on this CPU before it "
                 "enters again: two round trips",
      .proof = "run returns each VM's OUT once an iteration",
+     .place = ScenarioPlace::kKvm,
      .payload = Payload::k_pio_out,
      .modes = kAllModes,
      .on_exit = OnOut,
@@ -41,6 +43,7 @@ constexpr Scenario kScenarios[] = {
      .summary = "OUT, while one more vCPU of the VM does the same on another "
                 "CPU",
      .proof = kParallelProof,
+     .place = ScenarioPlace::kKvm,
      .kind = ScenarioKind::kParallel,
      .payload = Payload::k_pio_out,
      .modes = kAllModes,
@@ -50,6 +53,7 @@ constexpr Scenario kScenarios[] = {
     {.name = "vcpu/parallel_cpus",
      .summary = "the same with a vCPU on every CPU that the program may use",
      .proof = kParallelProof,
+     .place = ScenarioPlace::kKvm,
      .kind = ScenarioKind::kParallel,
      .payload = Payload::k_pio_out,
      .modes = kAllModes,

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstddef>
 #include <string>
 #include <utility>
@@ -35,10 +34,6 @@ constexpr std::uint32_t kBatchIterations = 200;
 constexpr std::uint32_t kFewestInBatch = 10;
 constexpr double kBatchSeconds = 0.02;
 constexpr double kBatchShare = 0.25;
-
-// A counter that moves by less than this share of the iterations did not move
-// for them: interrupts of the host exit as well.
-constexpr double kNoExitShare = 0.05;
 
 double MedianRoundTrip(const std::vector<Sample>& samples) {
   std::vector<std::int64_t> ticks;
@@ -207,7 +202,7 @@ bool GuestRepetition::TakeSamples() {
       return false;
     }
   }
-  if (peer_ != nullptr) others_failed_ = peer_->Finish(&others_);
+  if (peer_ != nullptr) facts_.others_failed = peer_->Finish(&others_);
   return true;
 }
 
@@ -225,7 +220,7 @@ bool GuestRepetition::SampleBlock(std::uint32_t size) {
   if (measured < fewest_exits_ * size) {
     fewest_exits_ = static_cast<double>(measured) / size;
   }
-  exits_seen_ += measured;
+  facts_.exits_seen += measured;
   for (std::uint32_t i = 0; i < size; ++i) {
     unsigned own = flags;
     // Where moving is what is measured, it contaminates nothing.
@@ -234,7 +229,7 @@ bool GuestRepetition::SampleBlock(std::uint32_t size) {
       own |= kMigrated;
     }
     if (samples[i].interrupted) own |= kSignalled;
-    if (samples[i].g3 == 0) ++undelivered_;
+    if (samples[i].g3 == 0) ++facts_.undelivered;
     repetition_.flags.push_back(static_cast<std::uint8_t>(own));
   }
   return true;
@@ -263,18 +258,19 @@ bool GuestRepetition::TakeBatches() {
   }
   count = std::min(count, scenario_.max_block);
   std::vector<double> figures;
+  facts_.moved = facts_.control = facts_.second_moved = 0;
   for (std::uint32_t i = 0; i < kBatches; ++i) {
     std::int64_t with = 0;
     std::int64_t without = 0;
-    if (!RunBatch(BlockCommand::kBatch, count, &with, &moved_) ||
-        !RunBatch(BlockCommand::kBatchControl, count, &without, &control_)) {
+    if (!RunBatch(BlockCommand::kBatch, count, &with, &facts_.moved) ||
+        !RunBatch(BlockCommand::kBatchControl, count, &without,
+                  &facts_.control)) {
       return false;
     }
-    if (scenario_.proof_kind == ProofKind::kNoExit) without = 0;
-    figures.push_back(static_cast<double>(with - without) / count);
+    figures.push_back(BatchFigure(scenario_, with, without, count));
   }
   repetition_.batch = Median(std::move(figures));
-  batch_count_ = std::uint64_t{count} * kBatches;
+  facts_.batch_iterations = std::uint64_t{count} * kBatches;
   return true;
 }
 
@@ -289,7 +285,7 @@ bool GuestRepetition::RunBatch(BlockCommand command, std::uint32_t count,
   *ticks = driver_->BatchTicks();
   AddMove(before, after, moved);
   if (command == BlockCommand::kBatch) {
-    AddMove(second_before, second_after, &second_moved_);
+    AddMove(second_before, second_after, &facts_.second_moved);
   }
   return true;
 }
@@ -299,92 +295,14 @@ OptionalValue GuestRepetition::Counted() {
   return {.known = true, .value = scenario_.count(vm_)};
 }
 
-const char* GuestRepetition::CountedName() const {
-  return scenario_.count == nullptr ? CounterName(scenario_.counter)
-                                    : "events counted";
-}
-
 void GuestRepetition::JudgeSamples() {
-  switch (scenario_.proof_kind) {
-    case ProofKind::kExitSeen:
-    case ProofKind::kDelivery:
-      JudgeSeen();
-      break;
-    case ProofKind::kEngineCounter:
-    case ProofKind::kNoExit:
-      JudgeCounter();
-      break;
-    case ProofKind::kHostSide:
-      break;
+  facts_.samples = repetition_.samples.size();
+  facts_.even = consistent_ && fewest_exits_ >= 1;
+  if (step_ != nullptr) facts_.others = step_->evidence();
+  if (!others_.empty()) {
+    absl::StrAppend(&facts_.others, facts_.others.empty() ? "" : "; ", others_);
   }
-}
-
-void GuestRepetition::JudgeSeen() {
-  const std::size_t wanted = repetition_.samples.size();
-  std::string evidence = absl::StrCat("run returned it ", exits_seen_,
-                                      " times in ", wanted, " iterations");
-  if (step_ != nullptr) absl::StrAppend(&evidence, "; ", step_->evidence());
-  if (!others_.empty()) absl::StrAppend(&evidence, "; ", others_);
-  if (!consistent_ || fewest_exits_ < 1) {
-    Judge(row_, Verdict::kUnproven,
-          "the exits do not come out even with the iterations", evidence);
-  } else if (!others_failed_.empty()) {
-    Judge(row_, Verdict::kUnproven, others_failed_, evidence);
-  } else if (scenario_.proof_kind == ProofKind::kDelivery && undelivered_ > 0) {
-    Judge(row_, Verdict::kUnproven,
-          absl::StrCat(undelivered_, " of ", wanted,
-                       " were not delivered to the guest's handler"),
-          evidence);
-  } else {
-    Judge(row_, Verdict::kProven, "", evidence);
-  }
-}
-
-void GuestRepetition::JudgeCounter() {
-  if (!moved_.has_value() || !control_.has_value()) {
-    Judge(row_, Verdict::kUnproven,
-          absl::StrCat("the engine has no counter '",
-                       CounterName(scenario_.counter), "'"),
-          "");
-    return;
-  }
-  const std::int64_t net = *moved_ - *control_;
-  const double share =
-      static_cast<double>(net) / static_cast<double>(batch_count_);
-  const std::string evidence =
-      absl::StrFormat("%s %+d for %d iterations, against a control",
-                      CountedName(), net, batch_count_);
-  if (std::fabs(share) <= kNoExitShare) {
-    Judge(row_, Verdict::kNoExit, "", evidence);
-  } else if (share >= 1 - kNoExitShare &&
-             scenario_.proof_kind == ProofKind::kEngineCounter) {
-    JudgeSecond(evidence);
-  } else {
-    Judge(row_, Verdict::kUnproven, evidence, evidence);
-  }
-}
-
-void GuestRepetition::JudgeSecond(std::string evidence) {
-  if (scenario_.second == SecondCounter::kNone) {
-    Judge(row_, Verdict::kProven, "", evidence);
-    return;
-  }
-  const char* const name = CounterName(scenario_.second_counter);
-  if (!second_moved_.has_value()) {
-    Judge(row_, Verdict::kUnproven,
-          absl::StrCat("the engine has no counter '", name, "'"), evidence);
-    return;
-  }
-  const std::string second = absl::StrFormat("%s %+d", name, *second_moved_);
-  absl::StrAppend(&evidence, "; ", second);
-  const double share =
-      static_cast<double>(*second_moved_) / static_cast<double>(batch_count_);
-  const bool holds = scenario_.second == SecondCounter::kMoves
-                         ? share >= 1 - kNoExitShare
-                         : share <= kNoExitShare;
-  Judge(row_, holds ? Verdict::kProven : Verdict::kUnproven,
-        holds ? "" : absl::StrCat(second, " for ", batch_count_, " iterations"),
-        evidence);
+  JudgeRepetition(row_, facts_);
 }
 
 }  // namespace worldswitch

@@ -13,6 +13,7 @@
 
 #include "bench/block_driver.h"
 #include "bench/host_steps.h"
+#include "bench/judge.h"
 #include "bench/measure.h"
 #include "bench/noise.h"
 #include "bench/peer_scenarios.h"
@@ -66,13 +67,8 @@ class GuestRepetition {
                 std::optional<std::int64_t>* moved);
   // The scenario's own count, or the engine's counter that it names.
   OptionalValue Counted();
-  const char* CountedName() const;
 
   void JudgeSamples();
-  void JudgeSeen();
-  void JudgeCounter();
-  // The verdict on a row that the first counter proves.
-  void JudgeSecond(std::string evidence);
 
   Row& row_;
   const Scenario& scenario_;
@@ -91,16 +87,8 @@ class GuestRepetition {
   std::uint32_t block_size_ = 1;  // iterations; chosen by the warm-up
   bool consistent_ = true;
   double fewest_exits_ = 1;
-  std::uint64_t exits_seen_ = 0;
-  std::uint64_t undelivered_ = 0;
-  std::string others_;         // what the peer says it did
-  std::string others_failed_;  // why that proves nothing; "": it does
-  std::uint64_t batch_count_ = 0;
-  // By how much the counter moved in all batches; empty: it is not known.
-  std::optional<std::int64_t> moved_ = 0;
-  std::optional<std::int64_t> control_ = 0;
-  // The same of the second counter, where the scenario has one; no control.
-  std::optional<std::int64_t> second_moved_ = 0;
+  std::string others_;  // what the peer says it did
+  RepetitionFacts facts_;
 };
 
 }  // namespace worldswitch

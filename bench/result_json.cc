@@ -178,6 +178,9 @@ class Writer {
     if (!row.why.empty()) json["why"] = row.why;
     if (!row.evidence.empty()) json["evidence"] = row.evidence;
     if (!row.has_figures()) return json;
+    for (const auto& [name, count] : row.per_iteration) {
+      json["per_iteration"][name] = count;
+    }
     const Summary summary = Summarize(row);
     json["samples"] = summary.raw.count();
     PutPercentiles(json, summary.raw, unit_);

@@ -5,6 +5,7 @@
 #define WORLDSWITCH_BENCH_ROW_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -56,6 +57,9 @@ struct Row {
   std::string why;       // of kUnsupported, kUnproven, kHangs
   std::string evidence;  // what the proof saw: "exits +1000 in 1000"
   std::vector<Repetition> repetitions;
+  // How often something happened for each iteration, by name: "vmreads". Only
+  // what the boot image counts, in its batches.
+  std::map<std::string, double> per_iteration;
 
   // "user/pio_out/mode:ring0"; host calls have no mode.
   std::string Name() const;

@@ -26,6 +26,15 @@ enum class ScenarioKind : std::uint8_t {
   kHostCall,  // timed from the host's side; no guest code runs
 };
 
+// Where a scenario can run at all: it rests on what only one of them has.
+enum class ScenarioPlace : std::uint8_t {
+  kAnywhere,
+  kKvm,     // KVM's own part of it: ioctls, its irqchip, exits it keeps
+  kNative,  // in ring 0: what ProcessorControls turns
+};
+// "anywhere", "kvm only", "native only".
+const char* ScenarioPlaceName(ScenarioPlace place);
+
 // How a scenario shows that what it measured happened.
 enum class ProofKind : std::uint8_t {
   kExitSeen,       // `run` returned the expected exit, once an iteration
@@ -73,6 +82,7 @@ struct Scenario {
   // prints; in ring 0, where its guest runs. Null: it has none.
   const char* vmexit_test = nullptr;
   const char* proof = "";  // how it is proven, one line
+  ScenarioPlace place = ScenarioPlace::kAnywhere;
   ScenarioKind kind = ScenarioKind::kGuest;
   ProofKind proof_kind = ProofKind::kExitSeen;
   Payload payload = Payload::k_empty;
@@ -138,6 +148,7 @@ ScenarioList VcpuScenarios();
 ScenarioList VmexitKernelScenarios();
 ScenarioList VmexitUserScenarios();
 ScenarioList VmexitIrqScenarios();
+ScenarioList NativeScenarios();
 
 // All scenarios, in the order of the table.
 class AllScenarios {

@@ -10,6 +10,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "bench/block_driver.h"
@@ -21,6 +22,10 @@ namespace {
 
 constexpr char kTicks[] = "ticks";
 constexpr std::chrono::hours kNoBudget(24);
+constexpr char kNativePrefix[] = "native/";
+constexpr char kOnlyNative[] =
+    "KVM keeps it to itself; in ring 0: worldswitch lab svm_native|vmx_native "
+    "-- bench";
 
 constexpr GuestMode kModes[] = {GuestMode::kReal, GuestMode::kRing0,
                                 GuestMode::kRing3};
@@ -30,6 +35,14 @@ bool Matches(const Scenario& scenario, const std::vector<std::string>& globs) {
   return std::any_of(globs.begin(), globs.end(), [&](const std::string& glob) {
     return fnmatch(glob.c_str(), scenario.name, 0) == 0;
   });
+}
+
+// Native rows are no rows of this host; who names one is told where it is.
+bool LeftOut(const Scenario& scenario, const std::vector<std::string>& globs) {
+  return scenario.place == ScenarioPlace::kNative &&
+         std::none_of(globs.begin(), globs.end(), [&](const std::string& glob) {
+           return absl::StartsWith(glob, kNativePrefix);
+         });
 }
 
 absl::Status CheckGlobs(const std::vector<std::string>& globs) {
@@ -171,7 +184,10 @@ absl::StatusOr<std::vector<Row>> SelectRows(const SessionOptions& options) {
   if (!known.ok()) return known;
   std::vector<Row> rows;
   for (const Scenario& scenario : AllScenarios()) {
-    if (!Matches(scenario, options.scenarios)) continue;
+    if (!Matches(scenario, options.scenarios) ||
+        LeftOut(scenario, options.scenarios)) {
+      continue;
+    }
     if (scenario.kind == ScenarioKind::kHostCall) {
       Row row;
       row.scenario = &scenario;
@@ -184,6 +200,9 @@ absl::StatusOr<std::vector<Row>> SelectRows(const SessionOptions& options) {
       row.scenario = &scenario;
       row.mode = mode;
       const char* why_not = WhyNotInMode(scenario, mode);
+      if (why_not == nullptr && scenario.place == ScenarioPlace::kNative) {
+        why_not = kOnlyNative;
+      }
       if (why_not != nullptr) {
         row.verdict = Verdict::kUnsupported;
         row.why = why_not;

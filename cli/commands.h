@@ -18,6 +18,8 @@ void AddProbeCommand(CLI::App& app, const ChooseCommand& choose);
 void AddBackendsCommand(CLI::App& app, const ChooseCommand& choose);
 void AddListCommand(CLI::App& app, const ChooseCommand& choose);
 void AddKnobsCommand(CLI::App& app, const ChooseCommand& choose);
+void AddConformanceCommand(CLI::App& app, const ChooseCommand& choose);
+void AddImportCommand(CLI::App& app, const ChooseCommand& choose);
 // After all others: a lab runs those.
 void AddLabCommand(CLI::App& app, const ChooseCommand& choose);
 

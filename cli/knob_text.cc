@@ -2,7 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "cli/wrap.h"
+#include "core/host/wrap.h"
 
 namespace worldswitch {
 namespace {

@@ -1,7 +1,9 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
@@ -19,6 +21,7 @@
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "cli/lab_signals.h"
+#include "cli/native_lab_command.h"
 #include "core/host/suggest.h"
 #include "lab/kernel_difference.h"
 #include "lab/kernel_modules.h"
@@ -42,9 +45,19 @@ struct LabArguments {
   std::vector<std::string> module_parameters;
   std::string mitigations = "off";
   int timeout = 600;
+  std::string log;
   std::vector<std::string> command;
   std::vector<std::string> verbs;  // of this program
 };
+
+constexpr LabEngine kEngines[] = {LabEngine::kKvmAmd, LabEngine::kKvmIntel,
+                                  LabEngine::kSvmNative, LabEngine::kVmxNative};
+
+LabEngine EngineByName(const std::string& name) {
+  return *std::find_if(
+      std::begin(kEngines), std::end(kEngines),
+      [&](LabEngine engine) { return name == LabEngineName(engine); });
+}
 
 int Fail(const absl::Status& status, int code) {
   if (absl::IsCancelled(status)) {
@@ -171,7 +184,8 @@ class ResultFiles {
  private:
   static bool IsOutput(const std::string& name) {
     return name == "--json" || name == "--raw" || name == "--out" ||
-           name == "--benchmark_out" || name == "--gtest_output";
+           name == "--junit" || name == "--benchmark_out" ||
+           name == "--gtest_output";
   }
 
   std::map<std::string, OutputFile> open_;
@@ -276,10 +290,44 @@ int RunAgainst(LabOptions lab, const KernelFiles& before,
   return kExitOk;
 }
 
+// What a stock kernel takes, and the image does not.
+absl::Status CheckNative(const LabArguments& arguments) {
+  const std::pair<const char*, bool> kGiven[] = {
+      {"--kernel", !arguments.kernel.empty()},
+      {"--kernel-package", !arguments.kernel_package.empty()},
+      {"--against-kernel", !arguments.against_kernel.empty()},
+      {"--module-param", !arguments.module_parameters.empty()},
+      {"--mitigations on", arguments.mitigations == "on"}};
+  for (const auto& [name, given] : kGiven) {
+    if (given) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          name, " is for kvm_amd and kvm_intel: ", arguments.engine,
+          " has no kernel"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 int RunLabCommand(const LabArguments& arguments) {
   LabOptions lab;
-  lab.engine =
-      arguments.engine == "kvm_amd" ? LabEngine::kKvmAmd : LabEngine::kKvmIntel;
+  lab.engine = EngineByName(arguments.engine);
+  if (IsNative(lab.engine)) {
+    if (absl::Status right = CheckNative(arguments); !right.ok()) {
+      return Fail(right, kExitUsage);
+    }
+    return RunNativeLab({.engine = lab.engine,
+                         .emulator = arguments.emulator,
+                         .cpu_model = arguments.cpu_model,
+                         .log = arguments.log,
+                         .timeout = arguments.timeout,
+                         .command = arguments.command});
+  }
+  if (!arguments.log.empty()) {
+    return Fail(absl::InvalidArgumentError(
+                    "--log keeps the image's log: for svm_native and "
+                    "vmx_native only"),
+                kExitUsage);
+  }
   const bool against = !arguments.against_kernel.empty();
   LabEmulator emulator = DefaultEmulator(lab.engine);
   // A comparison is of paths as hardware has them, so with nRIP save.
@@ -347,22 +395,30 @@ void AddLabCommand(CLI::App& app, const ChooseCommand& choose) {
   }
   CLI::App* lab = app.add_subcommand(
       "lab",
-      "Run a command in an emulated host with a stock Debian kernel, whose "
-      "TSC\n"
-      "counts instructions: the same figures on any machine, every time.\n"
-      "Files that the command's arguments name go in, and come back out.");
-  lab->add_option("engine", arguments->engine, "kvm_amd or kvm_intel")
-      ->type_name("kvm_amd|kvm_intel")
+      "Run a command in an emulated host whose TSC counts instructions: the "
+      "same\n"
+      "figures on any machine, every time. kvm_*: on a stock Debian kernel; "
+      "files that\n"
+      "the arguments name go in, and come back out. *_native: in ring 0, by "
+      "the image\n"
+      "worldswitch-native: bench, path, conformance, failures, random, "
+      "report.");
+  std::vector<std::string> engines;
+  for (const LabEngine engine : kEngines) {
+    engines.emplace_back(LabEngineName(engine));
+  }
+  lab->add_option("engine", arguments->engine, "what is measured")
+      ->type_name(absl::StrJoin(engines, "|"))
       ->required()
-      ->check(CLI::IsMember({"kvm_amd", "kvm_intel"}));
+      ->check(CLI::IsMember(engines));
   lab->add_option("command", arguments->command,
                   "after '--': a command of worldswitch, or a program of its "
                   "folder, with arguments")
       ->type_name("-- COMMAND...")
       ->required();
   lab->add_option("--emulator", arguments->emulator,
-                  "default: qemu for kvm_amd (quick, but its CPU has no nRIP "
-                  "save), bochs for kvm_intel")
+                  "default: qemu for AMD's (quick, but its CPU has no nRIP "
+                  "save), bochs for Intel's")
       ->type_name("qemu|bochs")
       ->check(CLI::IsMember({"qemu", "bochs"}));
   CLI::Option* kernel =
@@ -396,6 +452,10 @@ void AddLabCommand(CLI::App& app, const ChooseCommand& choose) {
       ->type_name("S")
       ->check(CLI::Range(1, kMostSeconds))
       ->capture_default_str();
+  lab->add_option("--log", arguments->log,
+                  "keep the image's serial log (*_native); 'worldswitch import "
+                  "FILE' reads it")
+      ->type_name("FILE");
   lab->callback([arguments, choose] {
     choose([arguments] { return RunLabCommand(*arguments); });
   });

@@ -25,6 +25,9 @@ int RunList() {
     std::cout << absl::StrFormat("%-31s %s\n    %s.\n    proof: %s.\n",
                                  scenario.name, ModesOf(scenario),
                                  scenario.summary, scenario.proof);
+    if (scenario.place != ScenarioPlace::kAnywhere) {
+      std::cout << "    place: " << ScenarioPlaceName(scenario.place) << ".\n";
+    }
     if (scenario.vmexit_test != nullptr) {
       std::cout << "    vmexit: " << scenario.vmexit_test << " (in ring0).\n";
     }

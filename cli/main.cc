@@ -3,6 +3,7 @@
 #include <exception>
 #include <functional>
 #include <iostream>
+#include <string>
 #include <utility>
 
 #include "CLI/CLI.hpp"
@@ -26,11 +27,23 @@ constexpr char kFooter[] =
     "included\n"
     "  worldswitch probe                     what this host can do, and what "
     "distorts figures\n"
+    "  worldswitch conformance               the contract, clause by clause\n"
     "  worldswitch lab kvm_amd -- bench      in an emulated host, counting "
     "instructions\n"
+    "  worldswitch lab svm_native -- bench   the same in ring 0, without a "
+    "kernel\n"
     "\n"
-    "Exit codes: 0 ok, 1 a result could not be written, 2 usage, 3 no usable\n"
-    "backend, 128 + n ended by signal n (Ctrl-C: 130).\n";
+    "Exit codes: 0 ok, 1 a check failed or a result could not be written, 2\n"
+    "usage, 3 no usable backend, 128 + n ended by signal n (Ctrl-C: 130).\n";
+
+// "bench, knobs, probe": the verbs there are.
+std::string Names(const CLI::App& app) {
+  std::string names;
+  for (const CLI::App* verb : app.get_subcommands(nullptr)) {
+    names += (names.empty() ? "" : ", ") + verb->get_name();
+  }
+  return names;
+}
 
 int Main(int argc, char** argv) {
   CLI::App app(kDescription, "worldswitch");
@@ -46,14 +59,15 @@ int Main(int argc, char** argv) {
   worldswitch::AddBackendsCommand(app, choose);
   worldswitch::AddListCommand(app, choose);
   worldswitch::AddKnobsCommand(app, choose);
+  worldswitch::AddConformanceCommand(app, choose);
+  worldswitch::AddImportCommand(app, choose);
   worldswitch::AddLabCommand(app, choose);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (app.get_subcommands().empty() && !app.remaining().empty()) {
       std::cerr << "worldswitch: no command '" << app.remaining().front()
-                << "'; there are backends, bench, knobs, lab, list and probe "
-                   "(--help)\n";
+                << "'; there are " << Names(app) << " (--help)\n";
       return worldswitch::kExitUsage;
     }
     const int code = app.exit(error);

@@ -15,8 +15,8 @@
 #include "absl/strings/string_view.h"
 #include "bench/summary.h"
 #include "cli/backends.h"
-#include "cli/wrap.h"
 #include "core/host/distortions.h"
+#include "core/host/wrap.h"
 
 namespace worldswitch {
 namespace {

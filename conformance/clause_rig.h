@@ -14,13 +14,13 @@
 
 #include <cstdint>
 
+#include "conformance/clause_guest_list.h"
+#include "conformance/clause_layout.h"
+#include "conformance/clauses.h"
 #include "core/exit.h"
 #include "core/vcpu_ops.h"
 #include "core/vm_ops.h"
 #include "guests/guests.h"
-#include "conformance/clause_guest_list.h"
-#include "conformance/clause_layout.h"
-#include "conformance/clauses.h"
 
 namespace worldswitch {
 

@@ -17,9 +17,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "conformance/clause_text.h"
 #include "core/vm_ops.h"
 #include "guests/guests.h"
-#include "conformance/clause_text.h"
 
 namespace worldswitch {
 

@@ -1,7 +1,7 @@
 // CMP.1 to CMP.3: how an exit that waits for the caller's data is completed.
 
-#include "core/features/msr_exits.h"
 #include "conformance/clause_checks.h"
+#include "core/features/msr_exits.h"
 
 namespace worldswitch {
 namespace {

@@ -16,9 +16,9 @@
 #include <thread>
 #include <utility>
 
+#include "conformance/clauses.h"
 #include "core/host/backend.h"
 #include "core/kick.h"
-#include "conformance/clauses.h"
 
 namespace worldswitch {
 

@@ -104,6 +104,17 @@ struct HypercallExit {
 struct CpuidExit {
   std::uint32_t leaf;
   std::uint32_t subleaf;
+  // Write RAX, RBX, RCX and RDX here, in that order, before the next run;
+  // null where the engine takes none.
+  std::uint64_t* result;
+};
+
+struct TimeStampExit {
+  // Write the time stamp, EDX:EAX as one value, to result[0] before the next
+  // run, and for RDTSCP also IA32_TSC_AUX to result[1]; null where the engine
+  // takes none.
+  std::uint64_t* result;
+  bool is_rdtscp;
 };
 
 struct RegisterAccessExit {  // kControlRegister, kDebugRegister
@@ -182,6 +193,7 @@ struct Exit {
     MsrExit msr;
     HypercallExit hypercall;
     CpuidExit cpuid;
+    TimeStampExit time_stamp;
     RegisterAccessExit register_access;
     DebugExit debug;
     ExceptionExit exception;

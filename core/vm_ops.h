@@ -55,14 +55,15 @@ const char* CounterName(Counter counter);
 // Optional interfaces of a VM, each declared in core/features/. A backend
 // offers one or does not; FeatureOf asks.
 enum class FeatureId : std::uint8_t {
-  kIrqchip,      // core/features/irqchip.h
-  kIoEvents,     // core/features/io_events.h
-  kMemorySlots,  // core/features/memory_slots.h
-  kDirtyLog,     // core/features/dirty_log.h
-  kMsrExits,     // core/features/msr_exits.h
-  kGuestDebug,   // core/features/guest_debug.h
-  kVcpuState,    // core/features/vcpu_state.h
-  kGuestClock,   // core/features/guest_clock.h
+  kIrqchip,            // core/features/irqchip.h
+  kIoEvents,           // core/features/io_events.h
+  kMemorySlots,        // core/features/memory_slots.h
+  kDirtyLog,           // core/features/dirty_log.h
+  kMsrExits,           // core/features/msr_exits.h
+  kGuestDebug,         // core/features/guest_debug.h
+  kVcpuState,          // core/features/vcpu_state.h
+  kGuestClock,         // core/features/guest_clock.h
+  kProcessorControls,  // core/features/processor_controls.h
 };
 
 // Guest-physical memory [gpa, gpa + size), readable and writable by the host at

@@ -64,6 +64,9 @@
   X(step)                 \
   X(breakpoint)           \
   X(vmcall_map)           \
-  X(vmmcall_map)
+  X(vmmcall_map)          \
+  X(rdtsc)                \
+  X(touch_again)          \
+  X(preempted)
 
 #endif /* WORLDSWITCH_GUESTS_PAYLOAD_LIST_H_ */

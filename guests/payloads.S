@@ -478,6 +478,7 @@
 
 #include "guests/apic_payloads.inc"
 #include "guests/asked_payloads.inc"
+#include "guests/native_payloads.inc"
 #include "guests/vmexit_payloads.inc"
 
 // ---- Interrupts and exceptions ---------------------------------------------

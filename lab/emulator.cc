@@ -166,7 +166,17 @@ absl::StatusOr<Boot> PrepareBochs(const BootOptions& options) {
 }  // namespace
 
 const char* LabEngineName(LabEngine engine) {
-  return engine == LabEngine::kKvmAmd ? "kvm_amd" : "kvm_intel";
+  switch (engine) {
+    case LabEngine::kKvmAmd:
+      return "kvm_amd";
+    case LabEngine::kKvmIntel:
+      return "kvm_intel";
+    case LabEngine::kSvmNative:
+      return "svm_native";
+    case LabEngine::kVmxNative:
+      return "vmx_native";
+  }
+  return "(no such engine)";
 }
 
 const char* LabEmulatorName(LabEmulator emulator) {
@@ -174,22 +184,22 @@ const char* LabEmulatorName(LabEmulator emulator) {
 }
 
 LabEmulator DefaultEmulator(LabEngine engine) {
-  return engine == LabEngine::kKvmAmd ? LabEmulator::kQemu
-                                      : LabEmulator::kBochs;
+  return NeedsVmx(engine) ? LabEmulator::kBochs : LabEmulator::kQemu;
 }
 
 const char* DefaultCpuModel(LabEngine engine, LabEmulator emulator) {
   if (emulator == LabEmulator::kQemu) return "max";
-  return engine == LabEngine::kKvmAmd ? "ryzen" : "corei7_haswell_4770";
+  return NeedsVmx(engine) ? "corei7_haswell_4770" : "ryzen";
 }
 
 absl::StatusOr<InstalledEmulator> FindEmulator(LabEngine engine,
                                                LabEmulator emulator,
                                                const std::string& cpu_model,
                                                const StopFlag& stop) {
-  if (engine == LabEngine::kKvmIntel && emulator == LabEmulator::kQemu) {
+  if (NeedsVmx(engine) && emulator == LabEmulator::kQemu) {
     return absl::FailedPreconditionError(
-        "QEMU emulates no VMX, so no kvm_intel: take --emulator bochs");
+        absl::StrCat("QEMU emulates no VMX, so no ", LabEngineName(engine),
+                     ": take --emulator bochs"));
   }
   if (emulator == LabEmulator::kQemu) return FindQemu(stop);
   absl::StatusOr<InstalledEmulator> bochs = FindBochs(stop);

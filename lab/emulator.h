@@ -13,10 +13,18 @@
 
 namespace worldswitch {
 
-enum class LabEngine { kKvmAmd, kKvmIntel };
+// What a lab measures: a stock kernel's module, or the boot image's own ring 0.
+enum class LabEngine { kKvmAmd, kKvmIntel, kSvmNative, kVmxNative };
 enum class LabEmulator { kQemu, kBochs };
 
-const char* LabEngineName(LabEngine engine);        // "kvm_amd"
+// "kvm_amd", "kvm_intel", "svm_native", "vmx_native".
+const char* LabEngineName(LabEngine engine);
+constexpr bool IsNative(LabEngine engine) {
+  return engine == LabEngine::kSvmNative || engine == LabEngine::kVmxNative;
+}
+constexpr bool NeedsVmx(LabEngine engine) {
+  return engine == LabEngine::kKvmIntel || engine == LabEngine::kVmxNative;
+}
 const char* LabEmulatorName(LabEmulator emulator);  // "qemu"
 
 // What a lab runs on unless told otherwise: the fast one. QEMU emulates no VMX.

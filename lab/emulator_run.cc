@@ -1,16 +1,12 @@
 #include "lab/emulator_run.h"
 
-#include <fcntl.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
-
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "lab/growing_file.h"
 #include "lab/temporary_directory.h"
 
 namespace worldswitch {
@@ -23,32 +19,6 @@ constexpr std::chrono::milliseconds kLook(10);
 constexpr std::chrono::milliseconds kGrace(2000);
 constexpr int kConsoleLines = 15;
 constexpr char kPanic[] = "Kernel panic";
-
-// A file that grows, read as it does.
-class GrowingFile {
- public:
-  explicit GrowingFile(std::string path) : path_(std::move(path)) {}
-  ~GrowingFile() {
-    if (fd_ >= 0) close(fd_);
-  }
-  GrowingFile(const GrowingFile&) = delete;
-  GrowingFile& operator=(const GrowingFile&) = delete;
-
-  // Some bytes that were not read yet; "" where there are none.
-  std::string Read() {
-    // The emulator makes it, some time.
-    if (fd_ < 0) fd_ = open(path_.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd_ < 0) return "";
-    std::string bytes(1 << 16, '\0');
-    const ssize_t count = read(fd_, bytes.data(), bytes.size());
-    bytes.resize(count < 0 ? 0 : static_cast<std::size_t>(count));
-    return bytes;
-  }
-
- private:
-  std::string path_;
-  int fd_ = -1;
-};
 
 class BootRun {
  public:
@@ -136,13 +106,7 @@ class BootRun {
         absl::StrCat(boot_.command.arguments[0], " ended with exit code ", code,
                      up_ ? " before the lab's command was done"
                          : " before the kernel was up");
-    struct statvfs disk = {};
-    if (statvfs(boot_.console.c_str(), &disk) == 0 && disk.f_bavail == 0) {
-      absl::StrAppend(
-          &what, ": the disk is full (",
-          std::filesystem::path(boot_.console).parent_path().string(),
-          "); make room, or set TMPDIR to another one");
-    }
+    absl::StrAppend(&what, FullDisk(boot_.console));
     absl::StatusOr<std::string> said = ReadWholeFile(boot_.command.output);
     if (said.ok()) {
       const std::string lines = LastLines(*said, kConsoleLines);

@@ -54,6 +54,8 @@ void* KvmFeatures::Get(FeatureId id) {
     case FeatureId::kGuestDebug:
       if (vm_.system().Capability(KVM_CAP_SET_GUEST_DEBUG) <= 0) return nullptr;
       return MadeOnce<GuestDebug>(guest_debug_, vm_);
+    case FeatureId::kProcessorControls:  // KVM keeps them to itself
+      return nullptr;
   }
   return nullptr;
 }

@@ -155,7 +155,7 @@ class Reader {
     ReadModules();
     ReadLab();
     ReadMoment();
-    result_.hash = Hash();
+    result_.hash = FingerprintHash(result_.facts);
     return std::move(result_);
   }
 
@@ -343,30 +343,30 @@ class Reader {
     Add("now.tracer", tracer);
   }
 
-  std::string Hash() const {
-    std::vector<std::string> lines;
-    for (const Fact& fact : result_.facts) {
-      if (IsStableFact(fact.name)) {
-        lines.push_back(absl::StrCat(fact.name, "=", fact.value, "\n"));
-      }
-    }
-    std::sort(lines.begin(), lines.end());
-    std::uint64_t hash = 0xcbf29ce484222325;
-    for (const std::string& line : lines) {
-      for (const char letter : line) {
-        hash ^= static_cast<unsigned char>(letter);
-        hash *= 0x100000001b3;
-      }
-    }
-    return absl::StrFormat("%016x", hash);
-  }
-
   Files files_;
   const CpuSource& cpu_;
   Fingerprint result_;
 };
 
 }  // namespace
+
+std::string FingerprintHash(const std::vector<Fact>& facts) {
+  std::vector<std::string> lines;
+  for (const Fact& fact : facts) {
+    if (IsStableFact(fact.name)) {
+      lines.push_back(absl::StrCat(fact.name, "=", fact.value, "\n"));
+    }
+  }
+  std::sort(lines.begin(), lines.end());
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const std::string& line : lines) {
+    for (const char letter : line) {
+      hash ^= static_cast<unsigned char>(letter);
+      hash *= 0x100000001b3;
+    }
+  }
+  return absl::StrFormat("%016x", hash);
+}
 
 const std::string& Fingerprint::ValueOf(absl::string_view name) const {
   static const std::string* const kNothing = new std::string;

@@ -47,6 +47,9 @@ struct Fingerprint {
   const std::string& ValueOf(absl::string_view name) const;
 };
 
+// As Fingerprint::hash says.
+std::string FingerprintHash(const std::vector<Fact>& facts);
+
 // False for facts that hold only at the moment.
 bool IsStableFact(absl::string_view name);
 

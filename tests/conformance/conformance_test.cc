@@ -14,9 +14,9 @@
 #include "backends/scripted/scripted_backend.h"
 #include "backends/svm_amd/svm_backend.h"
 #include "backends/vmx_intel/vmx_backend.h"
-#include "gtest/gtest.h"
 #include "conformance/clauses.h"
 #include "conformance/hosted_clause_host.h"
+#include "gtest/gtest.h"
 
 namespace worldswitch {
 namespace {

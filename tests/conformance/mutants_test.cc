@@ -15,11 +15,11 @@
 #include "absl/strings/str_cat.h"
 #include "backends/kvm/kvm_backend.h"
 #include "backends/scripted/scripted_backend.h"
+#include "conformance/clauses.h"
+#include "conformance/hosted_clause_host.h"
+#include "core/host/forwarding.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "conformance/clauses.h"
-#include "tests/conformance/forwarding.h"
-#include "conformance/hosted_clause_host.h"
 
 namespace worldswitch {
 

@@ -93,7 +93,25 @@ TEST(CatalogueTest, NamesAreUniqueAndGrouped) {
                              "vcpu/migrate_cpu",
                              "vcpu/alternate_vms",
                              "vcpu/parallel_2",
-                             "vcpu/parallel_cpus"}) {
+                             "vcpu/parallel_cpus",
+                             "native/cpuid",
+                             "native/hypercall",
+                             "native/rdmsr",
+                             "native/wrmsr",
+                             "native/mov_cr0",
+                             "native/mov_cr3",
+                             "native/mov_cr4",
+                             "native/mov_cr8",
+                             "native/mov_dr",
+                             "native/xsetbv",
+                             "native/pause",
+                             "native/rdtsc",
+                             "native/wbinvd",
+                             "native/mmio_misconfig",
+                             "native/page_fault_4k",
+                             "native/page_fault_2m",
+                             "native/page_fault_1g",
+                             "native/preemption_timer"}) {
     EXPECT_EQ(names.count(wanted), 1u) << wanted;
   }
 }
@@ -181,6 +199,22 @@ TEST(CatalogueTest, EveryScenarioSaysWhatItDoesAndHowItIsProven) {
         << scenario.name;
     // The step is taken at a measured exit.
     EXPECT_TRUE(scenario.host_step == HostStep::kNone || sees_exits)
+        << scenario.name;
+  }
+}
+
+// What rests on KVM is not asked of the image, nor the other way round.
+TEST(CatalogueTest, APlaceFollowsFromWhatAScenarioRestsOn) {
+  for (const Scenario& scenario : AllScenarios()) {
+    const bool rests_on_kvm = scenario.knobs != nullptr ||
+                              scenario.kind != ScenarioKind::kGuest ||
+                              scenario.host_step != HostStep::kNone ||
+                              scenario.proof_kind == ProofKind::kEngineCounter;
+    if (rests_on_kvm) {
+      EXPECT_EQ(scenario.place, ScenarioPlace::kKvm) << scenario.name;
+    }
+    EXPECT_EQ(scenario.place == ScenarioPlace::kNative,
+              std::string(scenario.name).starts_with("native/"))
         << scenario.name;
   }
 }

@@ -1,7 +1,7 @@
 // Text for a terminal.
 
-#ifndef WORLDSWITCH_CLI_WRAP_H_
-#define WORLDSWITCH_CLI_WRAP_H_
+#ifndef WORLDSWITCH_CORE_HOST_WRAP_H_
+#define WORLDSWITCH_CORE_HOST_WRAP_H_
 
 #include <cstddef>
 #include <string>
@@ -17,4 +17,4 @@ std::string Wrap(const std::string& text, std::size_t indent);
 
 }  // namespace worldswitch
 
-#endif  // WORLDSWITCH_CLI_WRAP_H_
+#endif  // WORLDSWITCH_CORE_HOST_WRAP_H_

@@ -1,4 +1,4 @@
-#include "cli/wrap.h"
+#include "core/host/wrap.h"
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"

@@ -1,0 +1,262 @@
+#include "cli/native_report.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <iostream>
+#include <map>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "bench/result_json.h"
+#include "cli/exit_code.h"
+#include "cli/table.h"
+#include "core/host/fingerprint.h"
+#include "core/host/wrap.h"
+
+namespace worldswitch {
+namespace {
+
+constexpr char kLabPrefix[] = "lab.";
+constexpr char kKnobPrefix[] = "knob.";
+constexpr char kRefusedPrefix[] = "refused.";
+constexpr char kPathPrefix[] = "path.";
+constexpr double kNanosecondsPerSecond = 1e9;
+constexpr double kHertzPerMegahertz = 1e6;
+
+// What the image ends with (native/log_format.h).
+enum DoneCode : int { kDoneOk, kDoneFailed, kDoneUsage, kDoneNoEngine };
+
+std::string EngineOf(const NativeLog& log) {
+  const std::string backend = log.InfoOf("backend");
+  if (backend == "svm_amd") return "svm_native";
+  if (backend == "vmx_intel") return "vmx_native";
+  return "none";
+}
+
+// Ticks a second, as the image found them; 0 where it could not, and in a lab.
+double TscHz(const NativeLog& log) {
+  double hz = 0;
+  const std::string text = log.InfoOf("tsc_hz");
+  if (NativeUnit(log) != "ticks" || !absl::SimpleAtod(text, &hz)) return 0;
+  return hz;
+}
+
+Fingerprint FingerprintOf(const NativeLog& log) {
+  Fingerprint machine;
+  for (const Fact& fact : log.info) {
+    const bool of_lab = absl::StartsWith(fact.name, kLabPrefix);
+    machine.facts.push_back(
+        {of_lab ? fact.name : absl::StrCat("native.", fact.name), fact.value});
+  }
+  machine.tsc_hz = TscHz(log);
+  machine.tsc_source = machine.tsc_hz > 0 ? "the image" : kNoValue;
+  machine.hash = FingerprintHash(machine.facts);
+  return machine;
+}
+
+SessionOptions OptionsOf(const NativeLog& log) {
+  SessionOptions options;
+  options.samples = log.samples_per_repetition;
+  options.repetitions = log.repetitions;
+  for (const Fact& fact : log.info) {
+    if (absl::StartsWith(fact.name, kKnobPrefix)) {
+      options.knobs[fact.name.substr(sizeof(kKnobPrefix) - 1)] = fact.value;
+    }
+  }
+  return options;
+}
+
+// "NAME VALUE" of the facts that begin so, without the prefix.
+std::string FactsOf(const NativeLog& log, const char* prefix) {
+  std::vector<std::string> facts;
+  for (const Fact& fact : log.info) {
+    if (!absl::StartsWith(fact.name, prefix)) continue;
+    const std::string name = fact.name.substr(std::string(prefix).size());
+    facts.push_back(fact.value.empty() ? name
+                                       : absl::StrCat(name, " ", fact.value));
+  }
+  return absl::StrJoin(facts, ", ");
+}
+
+void AddLine(const char* label, const std::string& text, std::string* to) {
+  if (text.empty()) return;
+  const std::string head = absl::StrFormat("%-9s", label);
+  absl::StrAppend(to, Wrap(absl::StrCat(head, text), head.size()));
+}
+
+std::string CountsOf(const std::vector<NativeCheck>& checks) {
+  using Verdict = NativeCheck::Verdict;
+  std::map<Verdict, int> counts;
+  for (const NativeCheck& check : checks) ++counts[check.verdict];
+  std::vector<std::string> parts;
+  for (const Verdict verdict : {Verdict::kPassed, Verdict::kFailed,
+                                Verdict::kDeviates, Verdict::kSkipped}) {
+    if (counts[verdict] > 0 || verdict == Verdict::kFailed) {
+      parts.push_back(
+          absl::StrCat(counts[verdict], " ", NativeCheckVerdictName(verdict)));
+    }
+  }
+  return absl::StrJoin(parts, ", ");
+}
+
+std::string ChecksOf(const char* what, const std::vector<NativeCheck>& checks) {
+  if (checks.empty()) return "";
+  std::string text = absl::StrCat(what, ": ", CountsOf(checks), "\n");
+  for (const NativeCheck& check : checks) {
+    if (check.verdict == NativeCheck::Verdict::kPassed) continue;
+    absl::StrAppend(
+        &text, Wrap(absl::StrCat("  ", NativeCheckVerdictName(check.verdict),
+                                 " ", check.name,
+                                 check.text.empty() ? "" : ": ", check.text),
+                    4));
+  }
+  return text;
+}
+
+int ExitCodeOf(const NativeLog& log) {
+  switch (log.done.value_or(kDoneFailed)) {
+    case kDoneOk:
+      return kExitOk;
+    case kDoneUsage:
+      return kExitUsage;
+    case kDoneNoEngine:
+      return kExitNoBackend;
+    default:
+      return kExitFailed;
+  }
+}
+
+}  // namespace
+
+std::string NativeUnit(const NativeLog& log) {
+  return FactsOf(log, kLabPrefix).empty() && log.InfoOf("emulator").empty()
+             ? "ticks"
+             : "instructions";
+}
+
+std::string NativeHead(const NativeLog& log) {
+  std::string text =
+      absl::StrCat("worldswitch ", WORLDSWITCH_VERSION, ", backend ",
+                   log.InfoOf("backend"), ", engine ", EngineOf(log), "\n");
+  AddLine("engine:",
+          "the image worldswitch-native in ring 0: no kernel, no user space",
+          &text);
+  AddLine("cpu:", absl::StrCat(log.InfoOf("vendor"), " ", log.InfoOf("cpu")),
+          &text);
+  const double hz = TscHz(log);
+  AddLine("unit:",
+          hz > 0 ? absl::StrFormat("TSC ticks of %.3f ns (%.1f MHz)",
+                                   kNanosecondsPerSecond / hz,
+                                   hz / kHertzPerMegahertz)
+                 : NativeUnit(log),
+          &text);
+  AddLine("lab:", FactsOf(log, kLabPrefix), &text);
+  AddLine("path:", FactsOf(log, kPathPrefix), &text);
+  AddLine("refused:", FactsOf(log, kRefusedPrefix), &text);
+  if (log.repetitions > 0) {
+    AddLine("run:",
+            absl::StrFormat("%d repetitions of %d samples, a new VM each",
+                            log.repetitions, log.samples_per_repetition),
+            &text);
+  }
+  AddLine("knobs:", FactsOf(log, kKnobPrefix), &text);
+  return text;
+}
+
+std::string NativeChecksText(const NativeLog& log) {
+  return absl::StrCat(ChecksOf("clauses", log.clauses),
+                      ChecksOf("checks", log.checks));
+}
+
+std::string NativeFieldAccessText(const std::vector<Row>& rows) {
+  std::map<std::array<double, 2>, std::vector<std::string>> alike;
+  for (const Row& row : rows) {
+    const auto reads = row.per_iteration.find("vmreads");
+    const auto writes = row.per_iteration.find("vmwrites");
+    if (reads == row.per_iteration.end() || writes == row.per_iteration.end()) {
+      continue;
+    }
+    std::string name = row.scenario->name;
+    if (row.mode.has_value()) {
+      absl::StrAppend(&name, " ", GuestModeName(*row.mode));
+    }
+    alike[{reads->second, writes->second}].push_back(std::move(name));
+  }
+  if (alike.empty()) return "";
+  std::string text = "VMREADs, VMWRITEs an iteration:\n";
+  for (const auto& [counts, names] : alike) {
+    const std::string head =
+        absl::StrFormat("  %4g, %4g  ", counts[0], counts[1]);
+    absl::StrAppend(&text, Wrap(absl::StrCat(head, absl::StrJoin(names, ", ")),
+                                head.size()));
+  }
+  return text;
+}
+
+absl::Status NativeOutputs::Open(const std::string& json,
+                                 const std::string& raw) {
+  const std::pair<const std::string&, std::optional<OutputFile>&> kFiles[] = {
+      {json, json_}, {raw, raw_}};
+  for (const auto& [path, file] : kFiles) {
+    if (path.empty()) continue;
+    absl::StatusOr<OutputFile> opened = OutputFile::Open(path);
+    if (!opened.ok()) return opened.status();
+    file.emplace(*std::move(opened));
+    to_stderr_ = to_stderr_ || path == "-";
+  }
+  return absl::OkStatus();
+}
+
+int NativeOutputs::Show(const NativeLog& log, const std::string& date) {
+  if (log.InfoOf("backend").empty()) {
+    std::cerr << "worldswitch: the image got no further than its start: see "
+                 "its own lines in the log\n";
+    return ExitCodeOf(log);
+  }
+  std::ostream& out = to_stderr_ ? std::cerr : std::cout;
+  const Fingerprint machine = FingerprintOf(log);
+  SessionResult result;
+  result.rows = log.rows;
+  result.repetitions_done = log.repetitions;
+  const SessionOptions options = OptionsOf(log);
+  out << NativeHead(log) << "\n";
+  if (!log.rows.empty()) {
+    TableContext table;
+    table.version = WORLDSWITCH_VERSION;
+    table.backend = log.InfoOf("backend");
+    table.engine = EngineOf(log);
+    table.unit = NativeUnit(log);
+    table.options = options;
+    table.fingerprint = &machine;
+    table.color = !to_stderr_ && isatty(STDOUT_FILENO) == 1;
+    out << TableBody(result, table) << NativeFieldAccessText(log.rows);
+  }
+  out << NativeChecksText(log) << std::flush;
+  int code = ExitCodeOf(log);
+  const ResultContext context = {.date = date,
+                                 .version = WORLDSWITCH_VERSION,
+                                 .backend = log.InfoOf("backend"),
+                                 .engine = EngineOf(log),
+                                 .unit = NativeUnit(log),
+                                 .options = options,
+                                 .fingerprint = &machine};
+  const auto commit = [&code](std::optional<OutputFile>& file,
+                              const std::string& bytes) {
+    if (!file.has_value()) return;
+    absl::Status written = file->Commit(bytes);
+    if (written.ok()) return;
+    std::cerr << "worldswitch: " << written.message() << "\n";
+    code = kExitFailed;
+  };
+  if (json_.has_value()) commit(json_, ResultJson(result, context));
+  if (raw_.has_value()) commit(raw_, RawCsv(result));
+  return code;
+}
+
+}  // namespace worldswitch

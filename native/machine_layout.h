@@ -1,0 +1,15 @@
+/* Constants that the image's assembler and C++ share. */
+
+#ifndef WORLDSWITCH_NATIVE_MACHINE_LAYOUT_H_
+#define WORLDSWITCH_NATIVE_MACHINE_LAYOUT_H_
+
+#define WS_CODE_SELECTOR 0x08
+#define WS_DATA_SELECTOR 0x10
+#define WS_TSS_SELECTOR 0x18
+#define WS_TSS_BYTES 104
+
+#define WS_BOOT_STACK_BYTES 0x10000
+#define WS_INTERRUPT_STACK_BYTES 0x2000
+#define WS_INTERRUPT_STACKS 3 /* IST 1: #DF, 2: NMI, 3: #MC */
+
+#endif /* WORLDSWITCH_NATIVE_MACHINE_LAYOUT_H_ */
