@@ -8,6 +8,7 @@ namespace worldswitch::native {
 FinalLoops FinalLoopsOf(const NativeBackend& backend) {
   if (&backend == &NativeSvmBackend()) {
     return {.block = LoopOn<svm::SvmVcpu>, .path = PathOn<svm::SvmVcpu>};
+  }
   if (&backend == &NativeVmxBackend()) {
     return {.block = LoopOn<VmxVcpu>, .path = PathOn<VmxVcpu>};
   }
