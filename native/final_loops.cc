@@ -12,7 +12,7 @@ FinalLoops FinalLoopsOf(const NativeBackend& backend) {
   if (&backend == &NativeVmxBackend()) {
     return {.block = LoopOn<VmxVcpu>, .path = PathOn<VmxVcpu>};
   }
-  return {};
+  return {.block = LoopOn<VmxVcpu>, .path = PathOn<VmxVcpu>};
 }
 
 }  // namespace worldswitch::native
