@@ -37,6 +37,7 @@ struct ImageCommand {
   std::vector<std::string> words;  // for the image
   std::string json;                // for us
   std::string raw;
+  std::string junit;
 };
 
 int Fail(const absl::Status& status, int code) {
@@ -148,14 +149,22 @@ absl::StatusOr<ImageCommand> ParseCommand(const NativeLabArguments& arguments) {
         "the image has no command '", word, "'", KnownNames(word, kCommands)));
   }
   std::vector<std::string> knobs;
-  for (std::size_t i = 1; i + 1 < arguments.command.size(); ++i) {
-    if (arguments.command[i] == "--knob") {
+  ImageCommand command;
+  for (std::size_t i = 0; i < arguments.command.size(); ++i) {
+    const std::string& option = arguments.command[i];
+    const bool has_value = i + 1 < arguments.command.size();
+    if (option == "--junit" && has_value) {
+      command.junit = arguments.command[++i];
+      continue;
+    }
+    if (option == "--knob" && has_value) {
       knobs.push_back(arguments.command[i + 1]);
     }
+    command.words.push_back(option);
   }
   absl::Status right = CheckKnobs(knobs, arguments.engine);
   if (!right.ok()) return right;
-  return ImageCommand{arguments.command, "", ""};
+  return command;
 }
 
 // Prints the lines of a serial log that are for people, as they become whole.
@@ -211,7 +220,8 @@ int RunNativeLab(const NativeLabArguments& arguments) {
   absl::StatusOr<std::string> line = NativeCommandLine(command->words);
   if (!line.ok()) return Fail(line.status(), kExitUsage);
   NativeOutputs outputs;
-  absl::Status opened = outputs.Open(command->json, command->raw);
+  absl::Status opened =
+      outputs.Open(command->json, command->raw, command->junit);
   if (!opened.ok()) return Fail(opened, kExitUsage);
   std::optional<OutputFile> kept;
   if (!arguments.log.empty()) {

@@ -15,6 +15,7 @@
 #include "absl/strings/strip.h"
 #include "bench/result_json.h"
 #include "cli/exit_code.h"
+#include "cli/native_clauses.h"
 #include "cli/table.h"
 #include "core/host/fingerprint.h"
 #include "core/host/wrap.h"
@@ -177,8 +178,7 @@ std::string NativePathText(const NativeLog& log) {
 }
 
 std::string NativeChecksText(const NativeLog& log) {
-  return absl::StrCat(ChecksOf("clauses", log.clauses),
-                      ChecksOf("checks", log.checks));
+  return ChecksOf("checks", log.checks);
 }
 
 std::string NativeFieldAccessText(const std::vector<Row>& rows) {
@@ -212,9 +212,10 @@ std::string NativeFieldAccessText(const std::vector<Row>& rows) {
 }
 
 absl::Status NativeOutputs::Open(const std::string& json,
-                                 const std::string& raw) {
+                                 const std::string& raw,
+                                 const std::string& junit) {
   const std::pair<const std::string&, std::optional<OutputFile>&> kFiles[] = {
-      {json, json_}, {raw, raw_}};
+      {json, json_}, {raw, raw_}, {junit, junit_}};
   for (const auto& [path, file] : kFiles) {
     if (path.empty()) continue;
     absl::StatusOr<OutputFile> opened = OutputFile::Open(path);
@@ -249,6 +250,8 @@ int NativeOutputs::Show(const NativeLog& log, const std::string& date) {
     table.color = !to_stderr_ && isatty(STDOUT_FILENO) == 1;
     out << TableBody(result, table) << NativeFieldAccessText(log.rows);
   }
+  const ClauseReport clauses = NativeClauseReport(log, EngineOf(log));
+  if (!clauses.results.empty()) out << ClauseReportText(clauses);
   out << NativePathText(log) << NativeChecksText(log) << std::flush;
   int code = ExitCodeOf(log);
   const ResultContext context = {.date = date,
@@ -268,6 +271,7 @@ int NativeOutputs::Show(const NativeLog& log, const std::string& date) {
   };
   if (json_.has_value()) commit(json_, ResultJson(result, context));
   if (raw_.has_value()) commit(raw_, RawCsv(result));
+  if (junit_.has_value()) commit(junit_, ClauseReportJUnit(clauses));
   return code;
 }
 
