@@ -92,12 +92,15 @@ TEST_P(EachNativeLabTest, TheDefaultSetIsProvenAndTheSameEveryTime) {
         "user/irq_window/mode:ring0", "user/shutdown/mode:ring0",
         "irq/inject/mode:ring0", "irq/nmi/mode:real", "native/cpuid/mode:ring3",
         "native/hypercall/mode:ring0", "native/rdmsr/mode:ring0",
-        "native/mov_cr0/mode:ring0", "native/xsetbv/mode:ring0",
-        "native/pause/mode:ring0", "native/rdtsc/mode:ring0",
-        "native/page_fault_4k/mode:ring0", "native/page_fault_2m/mode:ring0"}) {
+        "native/mov_cr0/mode:ring0", "native/pause/mode:ring0",
+        "native/rdtsc/mode:ring0", "native/page_fault_4k/mode:ring0",
+        "native/page_fault_2m/mode:ring0"}) {
     EXPECT_EQ(Verdict(json, name), "proven") << name;
   }
   EXPECT_EQ(Verdict(json, "control/empty/mode:ring0"), "no exit");
+  // QEMU's XSETBV heeds no intercept.
+  EXPECT_EQ(Verdict(json, "native/xsetbv/mode:ring0"),
+            std::string(lab.emulator) == "QEMU" ? "unproven" : "proven");
 
   const Outcome imported =
       program_.Run({"import", Path("log"), "--json", Path("imported")});
