@@ -51,8 +51,8 @@ class Vmcs {
   VmxStatus TryRead(VmcsField field, std::uint64_t* value);
   VmxStatus TryWrite(VmcsField field, std::uint64_t value);
 
-  // For the few on the way between two entries, which count them in one go; of
-  // fields that every CPU has.
+  // For the few on the way between two entries, which the vCPU counts by its
+  // exits; of fields that every CPU has.
   static std::uint64_t ReadUncounted(VmcsField field) {
     std::uint64_t value = 0;
     asm volatile("vmread %1, %0"
@@ -67,8 +67,6 @@ class Vmcs {
                  : "r"(static_cast<std::uint64_t>(field)), "r"(value)
                  : "cc", "memory");
   }
-  void CountReads(std::uint64_t count) { reads_ += count; }
-  void CountWrites(std::uint64_t count) { writes_ += count; }
 
   std::uint64_t reads() const { return reads_; }
   std::uint64_t writes() const { return writes_; }

@@ -113,9 +113,11 @@ Exit VmxVcpu::DecodeExit(std::uint32_t reason) {
     case VmxExitReason::kInvlpg:
       FlushLinear();
       return Skipping(ExitReason::kUnknown, basic);
-    // These two only behind an interrupted delivery, or not at all.
+    // These two come here only behind an interrupted delivery.
     case VmxExitReason::kCpuid:
+      return CpuidExitOf();
     case VmxExitReason::kVmcall:
+      return HypercallExitOf();
     default:
       return MakeExit(ExitReason::kUnknown, basic);
   }

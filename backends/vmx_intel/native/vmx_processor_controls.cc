@@ -147,12 +147,12 @@ Result VmxProcessorControls::set_nested_page(std::uint64_t gpa,
 
 OptionalValue VmxProcessorControls::vmreads(std::uint32_t vcpu) {
   if (vcpu >= vcpu_count_) return {};
-  return {true, vcpus_[vcpu].vmcs().reads()};
+  return {true, vcpus_[vcpu].vmreads()};
 }
 
 OptionalValue VmxProcessorControls::vmwrites(std::uint32_t vcpu) {
   if (vcpu >= vcpu_count_) return {};
-  return {true, vcpus_[vcpu].vmcs().writes()};
+  return {true, vcpus_[vcpu].vmwrites()};
 }
 
 }  // namespace worldswitch

@@ -3,9 +3,10 @@
 //
 // ws_vmx_switch: RDI is a VmxSwitchFrame. Comes back with CF and ZF as VMLAUNCH
 // or VMRESUME left them if there was no entry, and with both clear, as every VM
-// exit leaves RFLAGS, if there was one. Only RSP and RBP are kept.
+// exit leaves RFLAGS, if there was one. AL, where there was no entry, is CF. Only
+// RSP and RBP are kept.
 //
-// Nothing here but MOV, PUSH and POP between the flags and those who look at
+// Nothing here but MOV, PUSH, POP and SETC between the flags and those who look at
 // them. No speculation barriers: the guests are the host's own, and what such
 // barriers cost is for a backend's knob to show, not for its floor to hide.
 
@@ -43,6 +44,7 @@ ws_vmx_switch:
   vmlaunch
   // No entry. RSP is the host's still.
 2:
+  setc %al
   pop %rbp
   ret
 

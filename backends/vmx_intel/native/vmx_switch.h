@@ -78,19 +78,20 @@ class VmxLanding {
 
 // Into the guest and out again: loads the guest's registers, VMLAUNCH or
 // VMRESUME, and stores them at the exit. True: the guest was not entered, and
-// CF and ZF said why. (An entry that failed on guest state exits like a guest
-// does, with bit 31 of the exit reason set.) Interrupts are off throughout.
+// *fail_invalid tells VMfailInvalid from VMfailValid. (An entry that failed on
+// guest state exits like a guest does, with bit 31 of the exit reason set.)
+// Interrupts are off throughout.
 //
 // The call keeps no register but RSP and RBP, so a caller with nothing to keep
 // saves nothing.
-inline bool SwitchToGuest(VmxSwitchFrame* frame, bool* carry) {
-  bool zero = false;
+inline bool SwitchToGuest(VmxSwitchFrame* frame, bool* fail_invalid) {
+  bool failed = false;
   asm volatile("call ws_vmx_switch"
-               : "=@ccc"(*carry), "=@ccz"(zero), "+D"(frame)
+               : "=@ccbe"(failed), "=a"(*fail_invalid), "+D"(frame)
                :
-               : "rax", "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11",
-                 "r12", "r13", "r14", "r15", "memory");
-  return *carry || zero;
+               : "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12",
+                 "r13", "r14", "r15", "memory");
+  return failed;
 }
 
 }  // namespace worldswitch

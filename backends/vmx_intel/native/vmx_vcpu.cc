@@ -138,10 +138,11 @@ Exit VmxVcpu::RunWithWork() {
     return next;
   }
   CompletePending();
-  AttendNoMore(kCompleted);
+  AttendNoMore(kCompleted | kCached);
   if (frame_.file.dirty != kNoRegisters && !SendDirty()) {
     return MakeExit(ExitReason::kError, 0, last_error_);
   }
+  frame_.file.cached = kNoRegisters;
   if (Attending(kEventHeld)) OfferHeld();
   if (events_.busy()) events_.WriteForEntry();
   AttendNoMore(kEventDue);
@@ -173,9 +174,9 @@ Exit VmxVcpu::RunWithWork() {
   return exit;
 }
 
-Exit VmxVcpu::EndFailedEntry(bool carry) {
+Exit VmxVcpu::EndFailedEntry(bool fail_invalid) {
   failure_ = {};
-  if (carry) {
+  if (fail_invalid) {
     failure_.kind = VmxEntryFailure::Kind::kFailInvalid;
   } else {
     failure_.kind = VmxEntryFailure::Kind::kFailValid;
@@ -229,6 +230,15 @@ void VmxVcpu::CompletePending() {
   }
 }
 
+void VmxVcpu::AdvanceRip(std::uint64_t length) {
+  vmcs_.Write(VmcsField::kGuestRip, vmcs_.Read(VmcsField::kGuestRip) + length);
+  const std::uint64_t state = vmcs_.Read(VmcsField::kGuestInterruptibility);
+  if ((state & vmx::kInterruptShadow) != 0) {
+    vmcs_.Write(VmcsField::kGuestInterruptibility,
+                state & ~vmx::kInterruptShadow);
+  }
+}
+
 // ---- Registers --------------------------------------------------------------
 
 Result VmxVcpu::fetch_registers(RegisterSet groups) {
@@ -251,6 +261,7 @@ Result VmxVcpu::fetch_registers(RegisterSet groups) {
     file.special.cr2 = cr2_;
   }
   file.cached |= groups;
+  Attend(kCached);
   return Result::kOk;
 }
 

@@ -109,6 +109,11 @@ class VmxVcpu final : public VcpuOps {
   void RequestKick() { Attend(kKicked); }
   OptionalValue counter(Counter counter) const;
   const VmxEntryFailure& failure() const { return failure_; }
+  // Since it was made.
+  std::uint64_t vmreads() const {
+    return vmcs_.reads() + 2 * exits_ + 3 * skips_;
+  }
+  std::uint64_t vmwrites() const { return vmcs_.writes() + skips_; }
   Vmcs& vmcs() { return vmcs_; }
   VmxControlWords& words() { return words_; }
   VmxGuestState& state() { return state_; }
@@ -136,6 +141,7 @@ class VmxVcpu final : public VcpuOps {
   static constexpr std::uint32_t kTimerDue = 1u << 14;
   static constexpr std::uint32_t kBreakpointsArmed = 1u << 15;
   static constexpr std::uint32_t kCompleted = 1u << 24;  // see completed_rip_
+  static constexpr std::uint32_t kCached = 1u << 26;     // some group is
   static constexpr std::uint32_t kEventHeld = 1u << 25;
 
   static constexpr std::uint64_t kServedHere =
@@ -177,11 +183,14 @@ class VmxVcpu final : public VcpuOps {
 
   // The instruction that exited is behind the guest.
   void SkipInstruction();
+  // The same for one whose length is known; length: bytes.
   void AdvanceRip(std::uint64_t length);
   // The entry, and the exit in its plainest form.
   Exit Enter();
+  Exit CpuidExitOf();
+  Exit HypercallExitOf();
   Exit RunWithWork();
-  Exit EndFailedEntry(bool carry);
+  Exit EndFailedEntry(bool fail_invalid);
   Exit EndInterruptedDelivery(std::uint32_t reason,
                               std::uint32_t idt_vectoring);
 
@@ -228,7 +237,8 @@ class VmxVcpu final : public VcpuOps {
   VmxSwitchFrame frame_;
   std::uint32_t attention_ = kLaunchDue | kNotCurrent;
   std::uint64_t cr2_ = 0;
-  std::uint64_t exits_ = 0;
+  std::uint64_t exits_ = 0;  // of each two fields were read
+  std::uint64_t skips_ = 0;  // for each three were read and one written
   VmxShared& shared_;
   Vmcs vmcs_;
 
@@ -274,18 +284,14 @@ inline std::uint32_t VmxVcpu::Work() const {
          __atomic_load_n(&attention_, __ATOMIC_RELAXED);
 }
 
-inline void VmxVcpu::SkipInstruction() {
+[[gnu::always_inline]] inline void VmxVcpu::SkipInstruction() {
   AttendNoMore(kSkipDue);
-  AdvanceRip(Vmcs::ReadUncounted(VmcsField::kExitInstructionLength));
-  vmcs_.CountReads(1);
-}
-
-inline void VmxVcpu::AdvanceRip(std::uint64_t length) {
+  ++skips_;
+  const std::uint64_t length =
+      Vmcs::ReadUncounted(VmcsField::kExitInstructionLength);
   const std::uint64_t rip = Vmcs::ReadUncounted(VmcsField::kGuestRip);
   const std::uint64_t shadow =
       Vmcs::ReadUncounted(VmcsField::kGuestInterruptibility);
-  vmcs_.CountReads(2);
-  vmcs_.CountWrites(1);
   Vmcs::WriteUncounted(VmcsField::kGuestRip, rip + length);
   if ((shadow & vmx::kInterruptShadow) != 0) [[unlikely]] {
     vmcs_.Write(VmcsField::kGuestInterruptibility,
@@ -293,50 +299,55 @@ inline void VmxVcpu::AdvanceRip(std::uint64_t length) {
   }
 }
 
-inline Exit VmxVcpu::Enter() {
-  constexpr std::uint32_t kHighestBit = 1u << 31;
-  frame_.file.cached = kNoRegisters;
-  if (ring0::ReadCr2() != cr2_) [[unlikely]]
-    ring0::WriteCr2(cr2_);
-  bool carry = false;
-  const bool failed = SwitchToGuest(&frame_, &carry);
-  cr2_ = ring0::ReadCr2();
-  if (failed) [[unlikely]]
-    return EndFailedEntry(carry);
-  const auto reason =
-      static_cast<std::uint32_t>(Vmcs::ReadUncounted(VmcsField::kExitReason));
-  const auto idt_vectoring =
-      static_cast<std::uint32_t>(Vmcs::ReadUncounted(VmcsField::kIdtVectoring));
-  vmcs_.CountReads(2);
-  ++exits_;
-  // A failed entry, or an interrupted delivery.
-  if (((reason | idt_vectoring) & kHighestBit) != 0) [[unlikely]] {
-    return EndInterruptedDelivery(reason, idt_vectoring);
-  }
+[[gnu::always_inline]] inline Exit VmxVcpu::CpuidExitOf() {
+  Attend(kSkipDue);
   Exit exit;
-  if (reason == static_cast<std::uint32_t>(VmxExitReason::kCpuid)) {
-    Attend(kSkipDue);
-    exit.reason = ExitReason::kCpuid;
-    exit.raw = reason;
-    exit.cpuid = {.leaf = static_cast<std::uint32_t>(general().rax),
-                  .subleaf = static_cast<std::uint32_t>(general().rcx),
-                  .result = &general().rax};
-    return exit;
-  }
-  if (reason == static_cast<std::uint32_t>(VmxExitReason::kVmcall)) {
-    Attend(kSkipDue);
-    exit.reason = ExitReason::kHypercall;
-    exit.raw = reason;
-    exit.hypercall = {.number = general().rax,
-                      .arguments = &general().rbx,
-                      .result = &general().rax,
-                      .argument_count = 4};
-    return exit;
-  }
-  return DecodeExit(reason);
+  exit.reason = ExitReason::kCpuid;
+  exit.raw = static_cast<std::uint64_t>(VmxExitReason::kCpuid);
+  exit.cpuid.leaf = static_cast<std::uint32_t>(general().rax);
+  exit.cpuid.subleaf = static_cast<std::uint32_t>(general().rcx);
+  exit.cpuid.result = &general().rax;
+  return exit;
 }
 
-inline Exit VmxVcpu::run() {
+[[gnu::always_inline]] inline Exit VmxVcpu::HypercallExitOf() {
+  Attend(kSkipDue);
+  Exit exit;
+  exit.reason = ExitReason::kHypercall;
+  exit.raw = static_cast<std::uint64_t>(VmxExitReason::kVmcall);
+  exit.hypercall.number = general().rax;
+  exit.hypercall.arguments = &general().rbx;
+  exit.hypercall.result = &general().rax;
+  exit.hypercall.argument_count = 4;  // RBX, RCX, RDX, RSI
+  return exit;
+}
+
+[[gnu::always_inline]] inline Exit VmxVcpu::Enter() {
+  if (ring0::ReadCr2() != cr2_) [[unlikely]]
+    ring0::WriteCr2(cr2_);
+  bool fail_invalid = false;
+  if (SwitchToGuest(&frame_, &fail_invalid)) [[unlikely]]
+    return EndFailedEntry(fail_invalid);
+  cr2_ = ring0::ReadCr2();
+  const std::uint64_t reason = Vmcs::ReadUncounted(VmcsField::kExitReason);
+  const std::uint64_t idt_vectoring =
+      Vmcs::ReadUncounted(VmcsField::kIdtVectoring);
+  ++exits_;
+  // Bit 31: a failed entry, or an interrupted delivery.
+  if (static_cast<std::int32_t>(reason | idt_vectoring) < 0) [[unlikely]] {
+    return EndInterruptedDelivery(static_cast<std::uint32_t>(reason),
+                                  static_cast<std::uint32_t>(idt_vectoring));
+  }
+  if (reason == static_cast<std::uint64_t>(VmxExitReason::kCpuid)) {
+    return CpuidExitOf();
+  }
+  if (reason == static_cast<std::uint64_t>(VmxExitReason::kVmcall)) {
+    return HypercallExitOf();
+  }
+  return DecodeExit(static_cast<std::uint32_t>(reason));
+}
+
+[[gnu::always_inline]] inline Exit VmxVcpu::run() {
   const std::uint32_t work = Work();
   if (work == kSkipDue) {
     SkipInstruction();
