@@ -11,6 +11,11 @@ FinalLoops FinalLoopsOf(const NativeBackend& backend) {
   }
   if (&backend == &NativeVmxBackend()) {
     return {.block = LoopOn<VmxVcpu>, .path = PathOn<VmxVcpu>};
+  if (&backend == &NativeVmxBackend()) {
+    return {.block = LoopOn<VmxVcpu>, .path = PathOn<VmxVcpu>};
+  }
+  if (&backend == &NativeSvmBackend()) {
+    return {.block = LoopOn<svm::SvmVcpu>, .path = PathOn<svm::SvmVcpu>};
   }
   return {.block = LoopOn<VmxVcpu>, .path = PathOn<VmxVcpu>};
 }
