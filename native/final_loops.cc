@@ -9,14 +9,6 @@ FinalLoops FinalLoopsOf(const NativeBackend& backend) {
   if (&backend == &NativeSvmBackend()) {
     return {.block = LoopOn<svm::SvmVcpu>, .path = PathOn<svm::SvmVcpu>};
   }
-  if (&backend == &NativeVmxBackend()) {
-    return {.block = LoopOn<VmxVcpu>, .path = PathOn<VmxVcpu>};
-  if (&backend == &NativeVmxBackend()) {
-    return {.block = LoopOn<VmxVcpu>, .path = PathOn<VmxVcpu>};
-  }
-  if (&backend == &NativeSvmBackend()) {
-    return {.block = LoopOn<svm::SvmVcpu>, .path = PathOn<svm::SvmVcpu>};
-  }
   return {.block = LoopOn<VmxVcpu>, .path = PathOn<VmxVcpu>};
 }
 
