@@ -151,7 +151,13 @@ ScenarioList VmexitUserScenarios();
 ScenarioList VmexitIrqScenarios();
 ScenarioList NativeScenarios();
 
-// All scenarios, in the order of the table.
+// The lists of this program, in the order of the table. Whoever links the
+// scenarios chooses: bench/scenario_lists.cc has all of them, and the boot
+// image those that need no KVM (native/scenario_lists.cc).
+using ListFunction = ScenarioList (*)();
+std::span<const ListFunction> ScenarioLists();
+
+// All scenarios of those lists.
 class AllScenarios {
  public:
   class Iterator {
