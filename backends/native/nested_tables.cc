@@ -95,6 +95,7 @@ std::uint64_t NestedTables::Leaf(Change change, const Range& range,
   if (change == Change::kPoison) {
     return kNptReserved | kNptPresent | kNptWrite | kNptUser | large;
   }
+  if (range.access == 0) return 0;
   return range.host_physical | large | kNptPresent | kNptUser |
          ((range.access & kNestedWrite) != 0 ? kNptWrite : 0) |
          ((range.access & kNestedExecute) != 0 ? 0 : kNptNoExecute);

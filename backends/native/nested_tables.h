@@ -57,8 +57,8 @@ class NestedTables {
            NestedAccess access = kNestedAll);
   // One page of exactly that size, whatever `largest` is: the CPU has them.
   // Both addresses are aligned to it. Smaller pages that were there go, with
-  // their tables; so flush before memory is given to anybody else. EPT: access
-  // 0 is a page that is not present.
+  // their tables; so flush before memory is given to anybody else. Access 0
+  // is a page that is not present.
   bool MapOne(std::uint64_t gpa, std::uint64_t host_physical,
               NestedPageSize size, NestedAccess access = kNestedAll);
   // The next touch is an EPT violation or a nested page fault. Pages larger
