@@ -9,10 +9,7 @@ FinalLoops FinalLoopsOf(const NativeBackend& backend) {
   if (&backend == &NativeSvmBackend()) {
     return {.block = LoopOn<svm::SvmVcpu>, .path = PathOn<svm::SvmVcpu>};
   }
-  if (&backend == &NativeVmxBackend()) {
-    return {.block = LoopOn<VmxVcpu>, .path = PathOn<VmxVcpu>};
-  }
-  return {};
+  return {.block = LoopOn<VmxVcpu>, .path = PathOn<VmxVcpu>};
 }
 
 }  // namespace worldswitch::native

@@ -1,5 +1,7 @@
 #include "recorder_vm.h"
 
+#include <memory>
+
 #include "core/recording_exit.h"
 
 namespace recorder {
@@ -10,7 +12,7 @@ using ws::RegisterSet;
 
 RecorderVcpu::RecorderVcpu(ws::VcpuOps& inner, RecordingFile& file,
                            std::uint32_t vm, std::uint32_t vcpu)
-    : inner_(inner),
+    : ForwardingVcpu(inner),
       file_(file),
       vm_(vm),
       vcpu_(vcpu),
@@ -47,7 +49,7 @@ void RecorderVcpu::RecordGiven() {
 }
 
 void RecorderVcpu::RecordDirty() {
-  ws::RegisterFile& file = inner_.registers();
+  ws::RegisterFile& file = inner().registers();
   for (const RegisterSet group :
        {ws::kGeneralRegisters, ws::kSpecialRegisters}) {
     if ((file.dirty & group) == 0) continue;
@@ -57,7 +59,7 @@ void RecorderVcpu::RecordDirty() {
 }
 
 void RecorderVcpu::RecordCached(RegisterSet groups) {
-  ws::RegisterFile& file = inner_.registers();
+  ws::RegisterFile& file = inner().registers();
   for (const RegisterSet group :
        {ws::kGeneralRegisters, ws::kSpecialRegisters}) {
     // What is dirty as well has been told as the caller's.
@@ -68,15 +70,15 @@ void RecorderVcpu::RecordCached(RegisterSet groups) {
 }
 
 void RecorderVcpu::NoteRegisters(RecordedEvent& event) {
-  event.cached = inner_.registers().cached;
-  event.dirty = inner_.registers().dirty;
+  event.cached = inner().registers().cached;
+  event.dirty = inner().registers().dirty;
 }
 
 ws::Exit RecorderVcpu::run() {
   RecordGiven();
   RecordDirty();
-  const RegisterSet wanted = inner_.registers().wanted;
-  const ws::Exit exit = inner_.run();
+  const RegisterSet wanted = inner().registers().wanted;
+  const ws::Exit exit = inner().run();
   if (!is_recording_) return exit;
   RecordedEvent& event = Begin(RecordedOp::kRun);
   event.groups = wanted;
@@ -92,7 +94,7 @@ ws::Exit RecorderVcpu::run() {
 }
 
 ws::Disposition RecorderVcpu::handle_exit(const ws::Exit& exit) {
-  const ws::Disposition disposition = inner_.handle_exit(exit);
+  const ws::Disposition disposition = inner().handle_exit(exit);
   Begin(RecordedOp::kHandleExit).answer =
       static_cast<std::uint8_t>(disposition);
   Record();
@@ -100,7 +102,7 @@ ws::Disposition RecorderVcpu::handle_exit(const ws::Exit& exit) {
 }
 
 bool RecorderVcpu::interrupt_allowed() {
-  const bool allowed = inner_.interrupt_allowed();
+  const bool allowed = inner().interrupt_allowed();
   Begin(RecordedOp::kInterruptAllowed).answer = allowed ? 1 : 0;
   Record();
   return allowed;
@@ -112,12 +114,12 @@ void RecorderVcpu::RecordInjection(const ws::Event& injected,
   event.event = injected;
   event.answer = static_cast<std::uint8_t>(result);
   event.error_number =
-      result == ws::InjectResult::kError ? inner_.last_error() : 0;
+      result == ws::InjectResult::kError ? inner().last_error() : 0;
   Record();
 }
 
 ws::InjectResult RecorderVcpu::inject_irq(std::uint8_t vector) {
-  const ws::InjectResult result = inner_.inject_irq(vector);
+  const ws::InjectResult result = inner().inject_irq(vector);
   RecordInjection({.kind = ws::EventKind::kIrq,
                    .vector = vector,
                    .has_error_code = false,
@@ -127,7 +129,7 @@ ws::InjectResult RecorderVcpu::inject_irq(std::uint8_t vector) {
 }
 
 ws::InjectResult RecorderVcpu::inject_nmi() {
-  const ws::InjectResult result = inner_.inject_nmi();
+  const ws::InjectResult result = inner().inject_nmi();
   RecordInjection({.kind = ws::EventKind::kNmi,
                    .vector = 2,
                    .has_error_code = false,
@@ -137,13 +139,13 @@ ws::InjectResult RecorderVcpu::inject_nmi() {
 }
 
 ws::InjectResult RecorderVcpu::inject_exception(const ws::Event& event) {
-  const ws::InjectResult result = inner_.inject_exception(event);
+  const ws::InjectResult result = inner().inject_exception(event);
   RecordInjection(event, result);
   return result;
 }
 
 void RecorderVcpu::request_irq_window(bool wanted) {
-  inner_.request_irq_window(wanted);
+  inner().request_irq_window(wanted);
   RecordedEvent& event = Begin(RecordedOp::kWindow);
   event.which = 0;
   event.answer = wanted ? 1 : 0;
@@ -151,7 +153,7 @@ void RecorderVcpu::request_irq_window(bool wanted) {
 }
 
 void RecorderVcpu::request_nmi_window(bool wanted) {
-  inner_.request_nmi_window(wanted);
+  inner().request_nmi_window(wanted);
   RecordedEvent& event = Begin(RecordedOp::kWindow);
   event.which = 1;
   event.answer = wanted ? 1 : 0;
@@ -159,7 +161,7 @@ void RecorderVcpu::request_nmi_window(bool wanted) {
 }
 
 bool RecorderVcpu::cancel_injection(ws::Event* cancelled) {
-  const bool was_there = inner_.cancel_injection(cancelled);
+  const bool was_there = inner().cancel_injection(cancelled);
   RecordedEvent& event = Begin(RecordedOp::kCancel);
   event.answer = was_there ? 1 : 0;
   if (was_there) event.event = *cancelled;
@@ -169,12 +171,12 @@ bool RecorderVcpu::cancel_injection(ws::Event* cancelled) {
 
 ws::Result RecorderVcpu::fetch_registers(RegisterSet groups) {
   RecordGiven();
-  const ws::Result result = inner_.fetch_registers(groups);
+  const ws::Result result = inner().fetch_registers(groups);
   RecordedEvent& event = Begin(RecordedOp::kFetch);
   event.groups = groups;
   NoteRegisters(event);
   event.answer = static_cast<std::uint8_t>(result);
-  event.error_number = result == ws::Result::kError ? inner_.last_error() : 0;
+  event.error_number = result == ws::Result::kError ? inner().last_error() : 0;
   Record();
   if (result == ws::Result::kOk) RecordCached(groups);
   return result;
@@ -183,17 +185,17 @@ ws::Result RecorderVcpu::fetch_registers(RegisterSet groups) {
 ws::Result RecorderVcpu::commit_registers() {
   RecordGiven();
   RecordDirty();
-  const ws::Result result = inner_.commit_registers();
+  const ws::Result result = inner().commit_registers();
   RecordedEvent& event = Begin(RecordedOp::kCommit);
   NoteRegisters(event);
   event.answer = static_cast<std::uint8_t>(result);
-  event.error_number = result == ws::Result::kError ? inner_.last_error() : 0;
+  event.error_number = result == ws::Result::kError ? inner().last_error() : 0;
   Record();
   return result;
 }
 
 ws::OptionalValue RecorderVcpu::exit_detail(ws::ExitDetail detail) {
-  const ws::OptionalValue value = inner_.exit_detail(detail);
+  const ws::OptionalValue value = inner().exit_detail(detail);
   RecordedEvent& event = Begin(RecordedOp::kDetail);
   event.which = static_cast<std::uint8_t>(detail);
   event.answer = value.known ? 1 : 0;
@@ -202,14 +204,14 @@ ws::OptionalValue RecorderVcpu::exit_detail(ws::ExitDetail detail) {
   return value;
 }
 
-RecorderVm::RecorderVm(ws::VmOps& inner, RecordingFile& file) : inner_(inner) {
+RecorderVm::RecorderVm(ws::VmOps& inner, RecordingFile& file)
+    : ForwardingVm(inner) {
   const std::uint32_t vm =
       file.AddVm({.memory_bytes = inner.memory().size,
                   .vcpus = inner.vcpu_count(),
                   .capabilities = ws::RecordedCapabilities(inner)});
   for (std::uint32_t i = 0; i < inner.vcpu_count(); ++i) {
-    vcpus_.push_back(
-        std::make_unique<RecorderVcpu>(inner.vcpu(i), file, vm, i));
+    AddVcpu(std::make_unique<RecorderVcpu>(inner.vcpu(i), file, vm, i));
   }
 }
 

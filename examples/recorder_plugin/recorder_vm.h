@@ -6,9 +6,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <vector>
 
+#include "core/host/forwarding.h"
 #include "core/recording_event.h"
 #include "core/recording_registers.h"
 #include "core/vcpu_ops.h"
@@ -19,14 +19,12 @@ namespace recorder {
 
 namespace ws = worldswitch;
 
-class RecorderVcpu final : public ws::VcpuOps {
+class RecorderVcpu final : public ws::ForwardingVcpu {
  public:
   // inner and file outlive it. vm: its VM's number in the file.
   RecorderVcpu(ws::VcpuOps& inner, RecordingFile& file, std::uint32_t vm,
                std::uint32_t vcpu);
-  ~RecorderVcpu() { Flush(); }
-  RecorderVcpu(const RecorderVcpu&) = delete;
-  RecorderVcpu& operator=(const RecorderVcpu&) = delete;
+  ~RecorderVcpu() override { Flush(); }
 
   ws::Exit run() override;
   ws::Disposition handle_exit(const ws::Exit& exit) override;
@@ -37,13 +35,10 @@ class RecorderVcpu final : public ws::VcpuOps {
   void request_irq_window(bool wanted) override;
   void request_nmi_window(bool wanted) override;
   bool cancel_injection(ws::Event* event) override;
-  ws::RegisterFile& registers() override { return inner_.registers(); }
   ws::Result fetch_registers(ws::RegisterSet groups) override;
   ws::Result commit_registers() override;
   ws::OptionalValue exit_detail(ws::ExitDetail detail) override;
-  // A kick is not an op: what it does is the exit that it causes.
-  ws::KickHandle kick_handle() override { return inner_.kick_handle(); }
-  int last_error() const override { return inner_.last_error(); }
+  // A kick is no event: what it does is the exit that it causes.
 
  private:
   // An event with nothing but its op; the same one each time.
@@ -58,7 +53,6 @@ class RecorderVcpu final : public ws::VcpuOps {
   void NoteRegisters(ws::RecordedEvent& event);
   void RecordInjection(const ws::Event& event, ws::InjectResult result);
 
-  ws::VcpuOps& inner_;
   RecordingFile& file_;
   const std::uint32_t vm_;
   const std::uint32_t vcpu_;
@@ -75,32 +69,11 @@ class RecorderVcpu final : public ws::VcpuOps {
   std::uint32_t events_ = 0;
 };
 
-class RecorderVm final : public ws::VmOps {
+// Features are the inner VM's; what they are asked is not recorded.
+class RecorderVm final : public ws::ForwardingVm {
  public:
   // inner and file outlive it.
   RecorderVm(ws::VmOps& inner, RecordingFile& file);
-
-  ws::MemoryView memory() override { return inner_.memory(); }
-  std::uint32_t vcpu_count() const override { return inner_.vcpu_count(); }
-  ws::VcpuOps& vcpu(std::uint32_t index) override { return *vcpus_[index]; }
-  bool has(ws::Capability capability) const override {
-    return inner_.has(capability);
-  }
-  ws::OptionalValue counter(ws::Counter counter,
-                            std::uint32_t vcpu_index) override {
-    return inner_.counter(counter, vcpu_index);
-  }
-  ws::Result discard_memory(std::uint64_t gpa, std::uint64_t length) override {
-    return inner_.discard_memory(gpa, length);
-  }
-  // Features are the inner VM's; what they are asked is not recorded.
-  void* feature(ws::FeatureId id) override { return inner_.feature(id); }
-
-  ws::VmOps& inner() { return inner_; }
-
- private:
-  ws::VmOps& inner_;
-  std::vector<std::unique_ptr<RecorderVcpu>> vcpus_;
 };
 
 }  // namespace recorder

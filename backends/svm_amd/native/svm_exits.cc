@@ -29,6 +29,7 @@ Exit SvmVcpu::Instruction(ExitReason reason, std::uint8_t length) {
   if (!has_nrip_) {
     // Prefixes are part of it.
     const DecodedInstruction here = DecodeHere();
+    if (here.length == length) plain_rip_ = vmcb_.save.rip;
     if (here.length != 0) length = here.length;
   }
   Skip(length);
@@ -40,7 +41,6 @@ Exit SvmVcpu::Instruction(ExitReason reason, std::uint8_t length) {
 
 Exit SvmVcpu::Decode() {
   const std::uint64_t code = this->code();
-  GeneralRegisters& general = registers_.general;
   const auto count = [this](Counter counter) {
     ++counters_[static_cast<std::size_t>(counter)];
   };
@@ -73,22 +73,13 @@ Exit SvmVcpu::Decode() {
       count(Counter::kIrqWindowExits);
       events_.OnVintrExit();
       return MakeExit(ExitReason::kIrqWindow, code);
-    case SvmExitCode::kCpuid: {
-      Exit exit = Instruction(ExitReason::kCpuid, 2);
-      exit.cpuid = {.leaf = static_cast<std::uint32_t>(general.rax),
-                    .subleaf = static_cast<std::uint32_t>(general.rcx),
-                    .result = &general.rax};
-      return exit;
-    }
-    case SvmExitCode::kVmmcall: {
+    case SvmExitCode::kCpuid:
+      Instruction(ExitReason::kCpuid, kCpuidBytes);
+      return CpuidAnswered();
+    case SvmExitCode::kVmmcall:
       count(Counter::kHypercalls);
-      Exit exit = Instruction(ExitReason::kHypercall, 3);
-      exit.hypercall = {.number = general.rax,
-                        .arguments = &general.rbx,
-                        .result = &general.rax,
-                        .argument_count = 4};
-      return exit;
-    }
+      Instruction(ExitReason::kHypercall, kVmmcallBytes);
+      return HypercallExit();
     case SvmExitCode::kHlt:
       count(Counter::kHaltExits);
       return Instruction(ExitReason::kHlt, 1);

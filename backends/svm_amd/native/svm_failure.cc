@@ -107,6 +107,22 @@ constexpr VmcbField kFields[] = {
 
 constexpr std::size_t kNameColumn = 26;
 
+// Those of appendix C that tell of a refused entry.
+const char* NameOf(std::uint64_t exit_code) {
+  switch (static_cast<SvmExitCode>(NormalSvmExitCode(exit_code))) {
+    case SvmExitCode::kInvalid:
+      return "VMEXIT_INVALID";
+    case SvmExitCode::kBusy:
+      return "VMEXIT_BUSY";
+    case SvmExitCode::kIdleRequired:
+      return "VMEXIT_IDLE_REQUIRED";
+    case SvmExitCode::kInvalidPmc:
+      return "VMEXIT_INVALID_PMC";
+    default:
+      return "an exit that is no refusal";
+  }
+}
+
 }  // namespace
 
 VmcbFields AllVmcbFields() {
@@ -124,10 +140,9 @@ std::uint64_t ReadVmcbField(const Vmcb& vmcb, const VmcbField& field) {
 void DumpVmcb(const Vmcb& vmcb, const SvmFailure& failure,
               const SvmLimits& limits, const HostServices& host) {
   if (failure.kind != SvmFailure::Kind::kNone) {
-    const SvmExitInfo* info = FindSvmExit(NormalSvmExitCode(failure.exit_code));
     host.log(host.context, Line()
                                .Text("VMRUN refused: ")
-                               .Text(info != nullptr ? info->name : "?")
+                               .Text(NameOf(failure.exit_code))
                                .Text(", EXITCODE ")
                                .Hex(failure.exit_code, 16)
                                .c_str());

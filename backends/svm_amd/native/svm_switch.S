@@ -1,29 +1,12 @@
 /* The world switch (APM 2, 15.5, 15.6, 15.17). See svm_switch.h.
  *
- * From CLGI to STGI nothing interrupts: an interrupt or NMI that comes waits for
+ * The caller has cleared the global interrupt flag (CLGI) and looked whether the
+ * vCPU was kicked. From there to STGI nothing interrupts: an interrupt or NMI that comes waits for
  * the guest, and ends it, or for STGI. VMRUN itself saves and restores the
  * host's RAX, RSP, RIP, RFLAGS, CR0, CR3, CR4, EFER, GDTR, IDTR, ES, CS, SS and
  * DS. */
 
 #include "backends/svm_amd/native/svm_switch_layout.h"
-
-  .macro ENTER_HOST_STATE
-  pushfq
-  clgi
-  cmpl $0, (%rdx)
-  jne 9f
-  push %rbx
-  push %rbp
-  push %r12
-  push %r13
-  push %r14
-  push %r15
-  push %rdi
-  /* With V_INTR_MASKING it is the host's IF at VMRUN that lets interrupts end
-   * the guest. Not the instruction before VMRUN: its shadow would last there. */
-  sti
-  mov %rsi, %rax
-  .endm
 
   .macro LOAD_GUEST
   mov WS_SVM_RBX(%rdi), %rbx
@@ -59,21 +42,10 @@
   mov %r15, WS_SVM_R15(%rax)
   .endm
 
-  .macro LEAVE_HOST_STATE
+  .macro LEAVE
   stgi /* what waited is taken here, with IF still set */
-  pop %r15
-  pop %r14
-  pop %r13
-  pop %r12
   pop %rbp
-  pop %rbx
-  popfq
-  mov $1, %eax
-  ret
-9:
-  stgi
-  popfq
-  xor %eax, %eax
+  cli
   ret
   .endm
 
@@ -81,35 +53,29 @@
   .balign 64
   .globl ws_svm_switch
   .type ws_svm_switch, @function
-ws_svm_switch: /* rdi: registers, rsi: VMCB, rdx: kicked */
-  ENTER_HOST_STATE
+ws_svm_switch: /* rdi: registers, rsi: VMCB */
+  push %rbp
+  push %rdi
+  /* With V_INTR_MASKING it is the host's IF at VMRUN that lets interrupts end
+   * the guest. Not the instruction before VMRUN: its shadow would last there. */
+  sti
+  mov %rsi, %rax
   LOAD_GUEST
-  .globl ws_svm_switch_vmrun
-ws_svm_switch_vmrun:
   vmrun %rax
   pop %rax
   STORE_GUEST
-  LEAVE_HOST_STATE
+  LEAVE
   .size ws_svm_switch, . - ws_svm_switch
 
   .balign 64
   .globl ws_svm_switch_all
   .type ws_svm_switch_all, @function
-ws_svm_switch_all: /* and rcx: host's state */
-  pushfq
-  clgi
-  cmpl $0, (%rdx)
-  jne 9f
-  push %rbx
+ws_svm_switch_all: /* and rdx: where the host's state goes */
   push %rbp
-  push %r12
-  push %r13
-  push %r14
-  push %r15
-  push %rcx
+  push %rdx
   push %rdi
   sti
-  mov %rcx, %rax
+  mov %rdx, %rax
   vmsave %rax
   mov %rsi, %rax
   vmload %rax
@@ -118,9 +84,11 @@ ws_svm_switch_all: /* and rcx: host's state */
   vmsave %rax
   pop %rax
   STORE_GUEST
-  pop %rax
+  pop %rcx
+  xchg %rax, %rcx
   vmload %rax
-  LEAVE_HOST_STATE
+  mov %rcx, %rax
+  LEAVE
   .size ws_svm_switch_all, . - ws_svm_switch_all
 
   .section .note.GNU-stack, "", @progbits

@@ -11,19 +11,33 @@
 
 namespace worldswitch::svm {
 
-extern "C" {
+// No interrupt and no NMI from CLGI to STGI (APM 2, 15.17).
+inline void Clgi() { asm volatile("clgi" : : : "memory"); }
+inline void Stgi() { asm volatile("stgi" : : : "memory"); }
+
 // One VMRUN. The guest's registers are loaded from and stored to *registers, but
-// for RAX, RSP, RIP and RFLAGS, which the VMCB holds. With the global interrupt
-// flag clear it first looks at *kicked; not 0: false, and no entry was made.
+// for RAX, RSP, RIP and RFLAGS, which the VMCB holds. Behind CLGI, and with
+// RFLAGS.IF clear; the host's interrupts end the guest all the same, are taken
+// before it is over, and RFLAGS.IF and the global flag are then as in a host
+// that has interrupts off.
 //
-// The host's interrupts end the guest whatever RFLAGS.IF is at the call, and
-// are taken before it returns.
-bool ws_svm_switch(GeneralRegisters* registers, std::uint64_t vmcb_pa,
-                   const std::uint32_t* kicked);
-// The same with VMLOAD of the guest before and of the host behind.
-bool ws_svm_switch_all(GeneralRegisters* registers, std::uint64_t vmcb_pa,
-                       const std::uint32_t* kicked,
-                       std::uint64_t host_state_pa);
+// No function call to the compiler: it keeps nothing in registers across it, so
+// in a loop none is saved and restored each time. No red zone.
+inline void Switch(GeneralRegisters* registers, std::uint64_t vmcb_pa) {
+  asm volatile("call ws_svm_switch"
+               : "+D"(registers), "+S"(vmcb_pa)
+               :
+               : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12",
+                 "r13", "r14", "r15", "memory", "cc");
+}
+// The same with VMSAVE and VMLOAD of both sides' state around it.
+inline void SwitchAll(GeneralRegisters* registers, std::uint64_t vmcb_pa,
+                      std::uint64_t host_state_pa) {
+  asm volatile("call ws_svm_switch_all"
+               : "+D"(registers), "+S"(vmcb_pa), "+d"(host_state_pa)
+               :
+               : "rax", "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13",
+                 "r14", "r15", "memory", "cc");
 }
 
 #define WS_SVM_REGISTER_AT(name, offset) \

@@ -39,7 +39,7 @@ SvmVcpu::SvmVcpu(SvmVmParts& parts, const HostPages& vmcb, SvmKickTarget* kick,
   ResetSvmState(vmcb_);
   SetControls(asid);
   work_.before = EntryWork::kFlush;
-  if (!switches_all_) work_.before |= EntryWork::kLoad;
+  work_.before |= switches_all_ ? EntryWork::kSwitchAll : EntryWork::kLoad;
   const auto flush =
       static_cast<TlbFlush>(Value(parts.knobs, SvmKnob::kTlbFlush));
   if (flush == TlbFlush::kAsidAlways || flush == TlbFlush::kAllAlways) {
@@ -109,6 +109,23 @@ void SvmVcpu::StateLeft() {
 
 // ---- The way in -------------------------------------------------------------
 
+Exit SvmVcpu::RunWithWork() {
+  Exit early;
+  if (!PrepareEntry(&early)) return early;
+  GeneralRegisters& general = registers_.general;
+  vmcb_.save.rax = general.rax;
+  Clgi();
+  if (kick_->raised()) return Interrupted();
+  if (switches_all_) {
+    SwitchAll(&general, vmcb_pa_, parts_.cpu.host_state_pa());
+  } else {
+    Switch(&general, vmcb_pa_);
+  }
+  general.rax = vmcb_.save.rax;
+  registers_.cached = kNoRegisters;
+  return FinishExit();
+}
+
 bool SvmVcpu::PrepareEntry(Exit* early) {
   if ((work_.before & EntryWork::kDisabled) != 0) {
     last_error_ = ENXIO;
@@ -155,11 +172,21 @@ void SvmVcpu::LoadAndFlush() {
 }
 
 // The answers that the last exit waits for.
-bool SvmVcpu::Settle(Exit* /*early*/) {
+bool SvmVcpu::Settle(Exit* second) {
   constexpr std::uint32_t kAnswers =
       EntryWork::kComplete | EntryWork::kTimeStamp;
   if ((work_.before & kAnswers) == 0) return true;
   GeneralRegisters& general = registers_.general;
+  if (completion_.mid_instruction()) {
+    // Read and written: the second access, without an entry in between.
+    if (second == nullptr) return false;
+    second->reason = ExitReason::kMmio;
+    second->raw = code();
+    if (completion_.NextAccess(general, &second->mmio)) {
+      ++counters_[static_cast<std::size_t>(Counter::kMmioExits)];
+      return false;
+    }
+  }
   if ((work_.before & EntryWork::kTimeStamp) != 0) {
     SetRegister(general.rax, time_stamp_[0], 4);
     SetRegister(general.rdx, time_stamp_[0] >> 32, 4);
@@ -172,12 +199,11 @@ bool SvmVcpu::Settle(Exit* /*early*/) {
   general.rflags = save.rflags;
   const ExitCompletion::Effect effect = completion_.Finish(general);
   save.rsp = general.rsp;
+  save.rflags = general.rflags;
   if (effect.general_protection) {
     RaiseException(kGeneralProtection, true, 0);
   } else if (effect.advance != 0) {
-    last_.rip = save.rip;
-    last_.length = effect.advance;
-    last_.skipped = true;
+    exit_rip_ = save.rip;
     save.rip += effect.advance;
     vmcb_.control.interrupt_shadow = 0;
   }
@@ -224,6 +250,7 @@ Result SvmVcpu::SendDirty() {
 // ---- The way out ------------------------------------------------------------
 
 Exit SvmVcpu::Interrupted() {
+  Stgi();
   kick_->Take();
   ++counters_[static_cast<std::size_t>(Counter::kSignalExits)];
   internal_ = false;
@@ -234,7 +261,8 @@ Exit SvmVcpu::Interrupted() {
 Exit SvmVcpu::FinishExit() {
   const bool entered = !IsSvmEntryFailure(code());
   internal_ = false;
-  last_.skipped = false;
+  exit_rip_ = vmcb_.save.rip;
+  ++exits_;
   if (entered) {
     if ((work_.after & EntryWork::kTouched) != 0) {
       vmcb_.control.clean = clean_;
@@ -293,8 +321,7 @@ void SvmVcpu::FillWanted() {
 }
 
 Result SvmVcpu::fetch_registers(RegisterSet groups) {
-  Exit early;
-  if (!Settle(&early)) {
+  if (!Settle(nullptr)) {
     last_error_ = EBUSY;
     return Result::kError;
   }
@@ -318,8 +345,7 @@ Result SvmVcpu::fetch_registers(RegisterSet groups) {
 }
 
 Result SvmVcpu::commit_registers() {
-  Exit early;
-  if (!Settle(&early)) {
+  if (!Settle(nullptr)) {
     last_error_ = EBUSY;
     return Result::kError;
   }
@@ -376,11 +402,13 @@ OptionalValue SvmVcpu::exit_detail(ExitDetail detail) {
   };
   switch (detail) {
     case ExitDetail::kRip:
-      return known(last_.skipped ? last_.rip : save.rip);
+      return known(exit_rip_);
     case ExitDetail::kInstructionLength:
-      if (!last_.skipped) return {};
-      return known(last_.length != 0 ? last_.length
-                                     : control.next_rip - last_.rip);
+      if (has_nrip_ && control.next_rip != 0) {
+        return known(control.next_rip - exit_rip_);
+      }
+      if (save.rip == exit_rip_) return {};
+      return known(save.rip - exit_rip_);
     case ExitDetail::kRflags:
       return known(save.rflags);
     case ExitDetail::kInterruptFlag:
@@ -403,7 +431,7 @@ OptionalValue SvmVcpu::counter(Counter counter) const {
   std::uint64_t value = counters_[static_cast<std::size_t>(counter)];
   switch (counter) {
     case Counter::kExits:
-      value = exits_;
+      value = exits_ + hypercalls_ + cpuids_;
       break;
     case Counter::kHypercalls:
       value += hypercalls_;

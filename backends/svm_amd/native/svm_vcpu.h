@@ -106,19 +106,16 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
   std::uint64_t state_pa() const override { return vmcb_pa_; }
 
  private:
-  // What the last exit, and it alone, left behind.
-  struct LastExit {
-    std::uint64_t rip = 0;
-    std::uint8_t length = 0;  // without NRIPS
-    bool skipped = false;
-  };
-
   // svm_vcpu.cc
   void SetControls(std::uint32_t asid);
+  // The way in where there is something to do.
+  Exit RunWithWork();
   // What EntryWork and dirty registers ask for. False: *early is what the run
   // returns, without an entry.
   bool PrepareEntry(Exit* early);
-  bool Settle(Exit* early);
+  // False: an instruction is in the middle of its two accesses to a device;
+  // *second is the second one, begun, unless it is null.
+  bool Settle(Exit* second);
   void LoadAndFlush();
   Result SendDirty();
   void FillWanted();
@@ -152,19 +149,47 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
   std::size_t ReadInstruction(std::uint8_t* bytes) const;
   DecodedInstruction DecodeHere() const;
 
-  // RIP behind the instruction; length: where neither the processor nor the
-  // guest's memory tells. Its interrupt shadow ends with it.
+  Exit HypercallExit() {
+    GeneralRegisters& general = registers_.general;
+    Exit exit;
+    exit.reason = ExitReason::kHypercall;
+    exit.raw = static_cast<std::uint64_t>(SvmExitCode::kVmmcall);
+    exit.hypercall = {.number = general.rax,
+                      .arguments = &general.rbx,
+                      .result = &general.rax,
+                      .argument_count = 4};
+    return exit;
+  }
+  Exit CpuidAnswered() {
+    GeneralRegisters& general = registers_.general;
+    Exit exit;
+    exit.reason = ExitReason::kCpuid;
+    exit.raw = static_cast<std::uint64_t>(SvmExitCode::kCpuid);
+    exit.cpuid = {.leaf = static_cast<std::uint32_t>(general.rax),
+                  .subleaf = static_cast<std::uint32_t>(general.rcx),
+                  .result = &general.rax};
+    return exit;
+  }
+
+  static constexpr std::uint8_t kVmmcallBytes = 3;
+  static constexpr std::uint8_t kCpuidBytes = 2;
+
+  // RIP behind the instruction, whose interrupt shadow ends with it. length:
+  // used without NRIPS only.
   void Skip(std::uint8_t length) {
     VmcbSave& save = vmcb_.save;
-    last_.rip = save.rip;
-    last_.skipped = true;
+    exit_rip_ = save.rip;
+    save.rip =
+        has_nrip_ ? vmcb_.control.next_rip : save.rip + std::uint64_t{length};
     vmcb_.control.interrupt_shadow = 0;
-    if (has_nrip_) {
-      save.rip = vmcb_.control.next_rip;
-    } else {
-      last_.length = length;
-      save.rip = last_.rip + length;
-    }
+  }
+  // The same without a look at the instruction. False, nothing done: it may
+  // have prefixes, and was not looked at lately.
+  bool SkipPlain(std::uint8_t length) {
+    if (!has_nrip_ && vmcb_.save.rip != plain_rip_) [[unlikely]]
+      return false;
+    Skip(length);
+    return true;
   }
 
   // In the order in which the way through `run` touches them.
@@ -177,13 +202,16 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
   const bool has_nrip_;
   const bool switches_all_;  // VMLOAD and VMSAVE every time
   ExitReason internal_reason_ = ExitReason::kUnknown;
-  LastExit last_;
-  std::uint64_t exits_ = 0;
+  std::uint64_t exit_rip_ = 0;   // of the instruction that exited
+  std::uint64_t plain_rip_ = 0;  // where one without prefixes was found
+  // Exits that `run` decodes by itself.
   std::uint64_t hypercalls_ = 0;
+  std::uint64_t cpuids_ = 0;
 
   SvmVmParts& parts_;
   SvmEvents events_;
   ExitCompletion completion_;
+  std::uint64_t exits_ = 0;  // the others
   std::uint64_t time_stamp_[2] = {};
   bool time_stamp_has_aux_ = false;
   const std::uint32_t clean_;  // what the clean bits are behind an exit
@@ -197,48 +225,28 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
 };
 
 inline Exit SvmVcpu::run() {
-  if ((work_.before | registers_.dirty) != 0) [[unlikely]] {
-    Exit early;
-    if (!PrepareEntry(&early)) return early;
-  }
-  vmcb_.save.rax = registers_.general.rax;
-  const bool entered =
-      switches_all_
-          ? ws_svm_switch_all(&registers_.general, vmcb_pa_, kick_->word(),
-                              parts_.cpu.host_state_pa())
-          : ws_svm_switch(&registers_.general, vmcb_pa_, kick_->word());
-  if (!entered) [[unlikely]]
-    return Interrupted();
+  if ((work_.before | registers_.dirty) != 0) [[unlikely]]
+    return RunWithWork();
   GeneralRegisters& general = registers_.general;
+  vmcb_.save.rax = general.rax;
+  Clgi();
+  if (kick_->raised()) [[unlikely]]
+    return Interrupted();
+  Switch(&general, vmcb_pa_);
   general.rax = vmcb_.save.rax;
   registers_.cached = kNoRegisters;
-  ++exits_;
-  const std::uint64_t code = vmcb_.control.exit_code;
-  const bool is_plain =
-      (work_.after | registers_.wanted) == 0 &&
-      static_cast<std::int32_t>(vmcb_.control.exit_int_info) >= 0;
-  if (is_plain) [[likely]] {
-    if (code == static_cast<std::uint64_t>(SvmExitCode::kVmmcall)) {
-      Exit exit;
-      exit.reason = ExitReason::kHypercall;
-      exit.raw = code;
-      exit.hypercall = {.number = general.rax,
-                        .arguments = &general.rbx,
-                        .result = &general.rax,
-                        .argument_count = 4};
+  // Neither of these exits during the delivery of an event.
+  if ((work_.after | registers_.wanted) == 0) [[likely]] {
+    const std::uint64_t code = vmcb_.control.exit_code;
+    if (code == static_cast<std::uint64_t>(SvmExitCode::kVmmcall) &&
+        SkipPlain(kVmmcallBytes)) {
       ++hypercalls_;
-      Skip(3);
-      return exit;
+      return HypercallExit();
     }
-    if (code == static_cast<std::uint64_t>(SvmExitCode::kCpuid)) {
-      Exit exit;
-      exit.reason = ExitReason::kCpuid;
-      exit.raw = code;
-      exit.cpuid = {.leaf = static_cast<std::uint32_t>(general.rax),
-                    .subleaf = static_cast<std::uint32_t>(general.rcx),
-                    .result = &general.rax};
-      Skip(2);
-      return exit;
+    if (code == static_cast<std::uint64_t>(SvmExitCode::kCpuid) &&
+        SkipPlain(kCpuidBytes)) {
+      ++cpuids_;
+      return CpuidAnswered();
     }
   }
   return FinishExit();

@@ -255,6 +255,7 @@ class VmxVcpu final : public VcpuOps {
   VmxEntryFailure failure_;
   GeneralRegisters fetched_ = {};  // what a refused commit puts back
 
+  std::uint64_t out_value_ = 0;  // of an OUT
   Access access_ = Access::kNone;
   std::uint8_t access_number_ = 0;
   std::uint8_t access_gpr_ = 0;
