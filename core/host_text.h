@@ -1,6 +1,6 @@
 // Text of a constant table that only a program of an operating system shows:
 // what a scenario does, what a knob means. The boot image, whose size is
-// limited, is compiled without it (WS_NO_HOST_TEXT).
+// limited, is compiled without it (WS_NATIVE_IMAGE).
 //
 // Part of the contract floor: freestanding.
 
@@ -11,7 +11,7 @@ namespace worldswitch {
 
 class HostText {
  public:
-#ifdef WS_NO_HOST_TEXT
+#ifdef WS_NATIVE_IMAGE
   constexpr HostText(const char* /*text*/) {}
 #else
   // text: a literal, as the object only points there.

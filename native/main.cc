@@ -45,7 +45,7 @@ class CpuText {
     __builtin_memcpy(text.text_, parts, sizeof(parts));
     return text;
   }
-  // The brand string; empty where the CPU has none.
+  // The brand string, without blanks behind it; empty where the CPU has none.
   static CpuText Brand() {
     constexpr std::uint32_t kFirst = 0x80000002;
     constexpr std::uint32_t kLeaves = 3;
@@ -54,6 +54,10 @@ class CpuText {
     for (std::uint32_t i = 0; i < kLeaves; ++i) {
       const CpuidLeaf leaf = Cpuid(kFirst + i);
       __builtin_memcpy(text.text_ + i * sizeof(leaf), &leaf, sizeof(leaf));
+    }
+    for (std::size_t end = Length(text.text_);
+         end > 0 && text.text_[end - 1] == ' '; --end) {
+      text.text_[end - 1] = 0;
     }
     return text;
   }
@@ -131,7 +135,7 @@ bool DoCommands(NativeBackend& backend) {
     BenchRunner runner(maker, kImageHost, options);
     TextView unmatched;
     if (!runner.Check(&unmatched)) {
-      EndWithUsage({.word = unmatched, .what = "no scenario matches"});
+      EndWithUsage({.word = unmatched, .what = "no scenario of ring 0 matches"});
     }
     LogInfo("loop", options.final_loop ? "final" : "virtual");
     runner.Run(options.final_loop ? final_loops.block : nullptr);

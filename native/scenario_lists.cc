@@ -6,9 +6,9 @@
 namespace worldswitch {
 
 std::span<const ListFunction> ScenarioLists() {
-  static constexpr ListFunction kLists[] = {ControlScenarios, UserScenarios,
-                                            VmexitUserScenarios, IrqScenarios,
-                                            NativeScenarios};
+  static constexpr ListFunction kLists[] = {
+      ControlScenarios, UserScenarios, VmexitUserScenarios,
+      IrqScenarios,     VcpuScenarios, NativeScenarios};
   return kLists;
 }
 

@@ -12,7 +12,18 @@
 namespace worldswitch::svm {
 
 // No interrupt and no NMI from CLGI to STGI (APM 2, 15.17).
-inline void Clgi() { asm volatile("clgi" : : : "memory"); }
+//
+// CLGI, and then whether *word is not 0.
+[[gnu::always_inline]] inline bool ClgiAndTest(const std::uint32_t* word) {
+  bool is_set = false;
+  asm volatile(
+      "clgi\n\t"
+      "cmpl $0, %1"
+      : "=@ccne"(is_set)
+      : "m"(*word)
+      : "memory");
+  return is_set;
+}
 inline void Stgi() { asm volatile("stgi" : : : "memory"); }
 
 // One VMRUN. The guest's registers are loaded from and stored to *registers, but
@@ -23,7 +34,7 @@ inline void Stgi() { asm volatile("stgi" : : : "memory"); }
 //
 // No function call to the compiler: it keeps nothing in registers across it, so
 // in a loop none is saved and restored each time. No red zone.
-inline void Switch(GeneralRegisters* registers, std::uint64_t vmcb_pa) {
+[[gnu::always_inline]] inline void Switch(GeneralRegisters* registers, std::uint64_t vmcb_pa) {
   asm volatile("call ws_svm_switch"
                : "+D"(registers), "+S"(vmcb_pa)
                :

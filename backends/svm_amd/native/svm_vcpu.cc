@@ -18,11 +18,12 @@ bool On(const SvmVmParts& parts, SvmKnob knob) {
 
 }  // namespace
 
-SvmVcpu::SvmVcpu(SvmVmParts& parts, const HostPages& vmcb, SvmKickTarget* kick,
+SvmVcpu::SvmVcpu(SvmVmParts& parts, const HostPages& pages, SvmKickTarget* kick,
                  std::uint32_t asid)
     : registers_(),
-      vmcb_(*vmcb.as<Vmcb>()),
-      vmcb_pa_(vmcb.physical()),
+      vmcb_pa_(pages.physical() +
+               static_cast<std::uint64_t>(reinterpret_cast<std::byte*>(&vmcb_) -
+                                          pages.as())),
       kick_(kick),
       has_nrip_(parts.features.nrip() && On(parts, SvmKnob::kNrip)),
       switches_all_(static_cast<VmloadPolicy>(Value(
@@ -35,7 +36,8 @@ SvmVcpu::SvmVcpu(SvmVmParts& parts, const HostPages& vmcb, SvmKickTarget* kick,
       clean_(parts.features.clean_bits() && On(parts, SvmKnob::kCleanBits)
                  ? SvmClean::kAll
                  : 0),
-      apic_base_(kApicBaseReset) {
+      apic_base_(kApicBaseReset),
+      vmcb_() {
   ResetSvmState(vmcb_);
   SetControls(asid);
   work_.before = EntryWork::kFlush;
@@ -114,8 +116,7 @@ Exit SvmVcpu::RunWithWork() {
   if (!PrepareEntry(&early)) return early;
   GeneralRegisters& general = registers_.general;
   vmcb_.save.rax = general.rax;
-  Clgi();
-  if (kick_->raised()) return Interrupted();
+  if (ClgiAndTest(kick_->word())) return Interrupted();
   if (switches_all_) {
     SwitchAll(&general, vmcb_pa_, parts_.cpu.host_state_pa());
   } else {

@@ -52,14 +52,15 @@ struct SvmVmParts {
 
 class SvmVcpu final : public VcpuOps, public SvmGuestState {
  public:
-  // vmcb: a page. kick: one reference, which the vCPU gives up.
-  SvmVcpu(SvmVmParts& parts, const HostPages& vmcb, SvmKickTarget* kick,
+  // pages: where the vCPU itself is made. kick: one reference, which the vCPU
+  // gives up.
+  SvmVcpu(SvmVmParts& parts, const HostPages& pages, SvmKickTarget* kick,
           std::uint32_t asid);
   ~SvmVcpu();
   SvmVcpu(const SvmVcpu&) = delete;
   SvmVcpu& operator=(const SvmVcpu&) = delete;
 
-  Exit run() override;
+  inline Exit run() override;
   Disposition handle_exit(const Exit& exit) override {
     if (!internal_) [[likely]]
       return Disposition::kToCaller;
@@ -149,7 +150,7 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
   std::size_t ReadInstruction(std::uint8_t* bytes) const;
   DecodedInstruction DecodeHere() const;
 
-  Exit HypercallExit() {
+  [[gnu::always_inline]] Exit HypercallExit() {
     GeneralRegisters& general = registers_.general;
     Exit exit;
     exit.reason = ExitReason::kHypercall;
@@ -160,7 +161,7 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
                       .argument_count = 4};
     return exit;
   }
-  Exit CpuidAnswered() {
+  [[gnu::always_inline]] Exit CpuidAnswered() {
     GeneralRegisters& general = registers_.general;
     Exit exit;
     exit.reason = ExitReason::kCpuid;
@@ -176,7 +177,7 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
 
   // RIP behind the instruction, whose interrupt shadow ends with it. length:
   // used without NRIPS only.
-  void Skip(std::uint8_t length) {
+  [[gnu::always_inline]] void Skip(std::uint8_t length) {
     VmcbSave& save = vmcb_.save;
     exit_rip_ = save.rip;
     save.rip =
@@ -185,7 +186,7 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
   }
   // The same without a look at the instruction. False, nothing done: it may
   // have prefixes, and was not looked at lately.
-  bool SkipPlain(std::uint8_t length) {
+  [[gnu::always_inline]] bool SkipPlain(std::uint8_t length) {
     if (!has_nrip_ && vmcb_.save.rip != plain_rip_) [[unlikely]]
       return false;
     Skip(length);
@@ -194,7 +195,6 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
 
   // In the order in which the way through `run` touches them.
   RegisterFile registers_;
-  Vmcb& vmcb_;
   const std::uint64_t vmcb_pa_;
   SvmKickTarget* const kick_;
   EntryWork work_;
@@ -222,32 +222,33 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
   std::uint64_t apic_base_;
   std::uint64_t counters_[static_cast<std::size_t>(Counter::kCount)] = {};
   int last_error_ = 0;
+  alignas(kPageBytes) Vmcb vmcb_;
 };
 
-inline Exit SvmVcpu::run() {
-  if ((work_.before | registers_.dirty) != 0) [[unlikely]]
+[[gnu::always_inline]] inline Exit SvmVcpu::run() {
+  // Nothing to do before the entry, and nothing behind the exit: what there is
+  // was asked for before.
+  if (work_.any() || (registers_.wanted | registers_.dirty) != 0) [[unlikely]]
     return RunWithWork();
   GeneralRegisters& general = registers_.general;
   vmcb_.save.rax = general.rax;
-  Clgi();
-  if (kick_->raised()) [[unlikely]]
+  if (ClgiAndTest(kick_->word())) [[unlikely]]
     return Interrupted();
   Switch(&general, vmcb_pa_);
   general.rax = vmcb_.save.rax;
   registers_.cached = kNoRegisters;
+  internal_ = false;
   // Neither of these exits during the delivery of an event.
-  if ((work_.after | registers_.wanted) == 0) [[likely]] {
-    const std::uint64_t code = vmcb_.control.exit_code;
-    if (code == static_cast<std::uint64_t>(SvmExitCode::kVmmcall) &&
-        SkipPlain(kVmmcallBytes)) {
-      ++hypercalls_;
-      return HypercallExit();
-    }
-    if (code == static_cast<std::uint64_t>(SvmExitCode::kCpuid) &&
-        SkipPlain(kCpuidBytes)) {
-      ++cpuids_;
-      return CpuidAnswered();
-    }
+  const std::uint64_t code = vmcb_.control.exit_code;
+  if (code == static_cast<std::uint64_t>(SvmExitCode::kCpuid) &&
+      SkipPlain(kCpuidBytes)) {
+    ++cpuids_;
+    return CpuidAnswered();
+  }
+  if (code == static_cast<std::uint64_t>(SvmExitCode::kVmmcall) &&
+      SkipPlain(kVmmcallBytes)) {
+    ++hypercalls_;
+    return HypercallExit();
   }
   return FinishExit();
 }

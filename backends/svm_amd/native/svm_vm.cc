@@ -81,15 +81,14 @@ SvmVm::~SvmVm() {
 
 bool SvmVm::AddVcpu() {
   const std::uint32_t index = vcpu_count_;
-  vmcbs_[index] = HostPages(host_, PagesOf(sizeof(Vmcb)));
   vcpu_pages_[index] = HostPages(host_, PagesOf(sizeof(SvmVcpu)));
-  if (!vmcbs_[index] || !vcpu_pages_[index]) return false;
+  if (!vcpu_pages_[index]) return false;
   SvmKickTarget* const kick = SvmKickTarget::Make(host_);
   if (kick == nullptr) return false;
   const auto asid =
       static_cast<std::uint32_t>(Value(knobs_, SvmKnob::kAsid)) + index;
   vcpus_[index] = new (vcpu_pages_[index].as())
-      SvmVcpu(parts_, vmcbs_[index], kick, asid);
+      SvmVcpu(parts_, vcpu_pages_[index], kick, asid);
   ++vcpu_count_;
   return true;
 }

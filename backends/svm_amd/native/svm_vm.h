@@ -72,7 +72,6 @@ class SvmVm final : public NativeVm, public ProcessorControls {
   SvmVmParts parts_;
   std::uint32_t vcpu_count_ = 0;
   SvmVcpu* vcpus_[kMaxVcpus] = {};
-  HostPages vmcbs_[kMaxVcpus];
   HostPages vcpu_pages_[kMaxVcpus];
 };
 

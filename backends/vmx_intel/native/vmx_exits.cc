@@ -215,8 +215,8 @@ Exit VmxVcpu::DecodeIo() {
     Attend(kSkipDue);
     return exit;
   }
-  access.instruction_length = static_cast<std::uint8_t>(
-      vmcs_.Read(VmcsField::kExitInstructionLength));
+  access.instruction_length =
+      static_cast<std::uint8_t>(vmcs_.Read(VmcsField::kExitInstructionLength));
   if (!access.is_string) {
     exit.io = completion_.BeginIo(access, general());
     Attend(kCompletionDue);
