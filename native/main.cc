@@ -28,7 +28,6 @@ namespace worldswitch::native {
 namespace {
 
 constinit BootInformation boot_information;
-constinit Options options;
 
 class ConsoleReport final : public ReportSink {
  public:
@@ -99,7 +98,7 @@ NativeBackend& FindBackend() {
   EndWithoutEngine("this CPU", "neither VMX nor SVM can be used");
 }
 
-void SetKnobs(VmMaker& maker) {
+void SetKnobs(VmMaker& maker, const Options& options) {
   for (std::size_t i = 0; i < options.knobs.size; ++i) {
     const TextView knob = options.knobs.items[i];
     switch (maker.SetKnob(knob)) {
@@ -125,9 +124,9 @@ void SetKnobs(VmMaker& maker) {
 }
 
 // False: something failed.
-bool DoCommands(NativeBackend& backend) {
+bool DoCommands(NativeBackend& backend, const Options& options) {
   VmMaker maker(backend);
-  SetKnobs(maker);
+  SetKnobs(maker, options);
   const FinalLoops final_loops = FinalLoopsOf(backend);
   bool good = true;
   if (options.bench) {
@@ -135,7 +134,8 @@ bool DoCommands(NativeBackend& backend) {
     BenchRunner runner(maker, kImageHost, options);
     TextView unmatched;
     if (!runner.Check(&unmatched)) {
-      EndWithUsage({.word = unmatched, .what = "no scenario of ring 0 matches"});
+      EndWithUsage(
+          {.word = unmatched, .what = "no scenario of ring 0 matches"});
     }
     LogInfo("loop", options.final_loop ? "final" : "virtual");
     runner.Run(options.final_loop ? final_loops.block : nullptr);
@@ -179,6 +179,7 @@ bool DoCommands(NativeBackend& backend) {
   LogInfo("vendor", CpuText::Vendor().c_str());
   LogInfo("cpu", CpuText::Brand().c_str());
   LogInfo("memory_kib", Pages().free_pages() * kPageBytes / 1024);
+  Options options;
   UsageError error;
   if (!ParseCommandLine(boot_information.command_line(), &options, &error)) {
     EndWithUsage(error);
@@ -196,7 +197,7 @@ bool DoCommands(NativeBackend& backend) {
   ConsoleReport report;
   backend.Report(report);
   const std::uint64_t pages = Pages().free_pages();
-  const bool good = DoCommands(backend);
+  const bool good = DoCommands(backend, options);
   const bool leaked = Pages().free_pages() != pages;
   if (leaked) {
     console.Text("pages were not given back: ");
