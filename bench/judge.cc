@@ -20,7 +20,10 @@ void JudgeSeen(Row& row, const RepetitionFacts& facts) {
   if (!facts.others.empty()) absl::StrAppend(&evidence, "; ", facts.others);
   if (!facts.even) {
     Judge(row, Verdict::kUnproven,
-          "the exits do not come out even with the iterations", evidence);
+          facts.exits_seen == 0
+              ? "run never returned it"
+              : "the exits do not come out even with the iterations",
+          evidence);
   } else if (!facts.others_failed.empty()) {
     Judge(row, Verdict::kUnproven, facts.others_failed, evidence);
   } else if (row.scenario->proof_kind == ProofKind::kDelivery &&

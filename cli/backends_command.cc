@@ -7,7 +7,7 @@
 #include "cli/backends.h"
 #include "cli/commands.h"
 #include "cli/exit_code.h"
-#include "cli/wrap.h"
+#include "core/host/wrap.h"
 #include "nlohmann/json.hpp"
 
 namespace worldswitch {

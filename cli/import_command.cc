@@ -21,6 +21,7 @@ struct ImportArguments {
   std::string log;
   std::string json;
   std::string raw;
+  std::string junit;
 };
 
 absl::StatusOr<std::string> ReadLog(const std::string& path) {
@@ -39,7 +40,8 @@ absl::StatusOr<std::string> ReadLog(const std::string& path) {
 
 int RunImport(const ImportArguments& arguments) {
   NativeOutputs outputs;
-  absl::Status opened = outputs.Open(arguments.json, arguments.raw);
+  absl::Status opened =
+      outputs.Open(arguments.json, arguments.raw, arguments.junit);
   if (!opened.ok()) {
     std::cerr << "worldswitch: " << opened.message() << "\n";
     return kExitUsage;
@@ -83,6 +85,10 @@ void AddImportCommand(CLI::App& app, const ChooseCommand& choose) {
   import
       ->add_option("--raw", arguments->raw,
                    "write every sample as CSV; '-' is standard output")
+      ->type_name("FILE");
+  import
+      ->add_option("--junit", arguments->junit,
+                   "write the clauses as JUnit XML; '-' is standard output")
       ->type_name("FILE");
   import->callback([arguments, choose] {
     choose([arguments] { return RunImport(*arguments);

@@ -112,6 +112,8 @@ struct PluginBackendOps {
   std::uint32_t size;  // sizeof(PluginBackendOps) of who made it
   // All its VMs are destroyed by then. Not called twice.
   void (*close)(void* self);
+  // What it is called, for whoever asked for "auto". Null: as its table has it.
+  void (*name)(void* self, PluginText* text);
   // What stands behind it: "kvm_intel", "none".
   void (*engine)(void* self, PluginText* text);
   // "ticks" or "instructions". Null: as this host's TSC has it.

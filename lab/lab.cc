@@ -207,19 +207,28 @@ LabEnvironment DescribeLab(const LabOptions& options) {
 std::vector<std::string> NamedFiles(const std::vector<std::string>& arguments,
                                     const std::string& directory) {
   std::set<std::string> named;
+  // is_there: a file that is not is none.
+  const auto add = [&](const std::string& text, bool is_there) {
+    if (text.empty() || text.front() == '-') return;
+    const fs::path path = (fs::path(directory) / text).lexically_normal();
+    std::error_code ignored;
+    if (path.has_filename() && fs::is_directory(path.parent_path(), ignored) &&
+        !fs::is_directory(path, ignored) &&
+        (!is_there || fs::exists(path, ignored))) {
+      named.insert(path.string());
+    }
+  };
   for (std::size_t i = 1; i < arguments.size(); ++i) {
     const std::string& argument = arguments[i];
-    for (const std::size_t after :
-         {std::size_t{0}, argument.find('=') + 1, argument.rfind(':') + 1}) {
-      const std::string text = argument.substr(after);
-      if (text.empty() || text.front() == '-') continue;
-      const fs::path path = (fs::path(directory) / text).lexically_normal();
-      std::error_code ignored;
-      if (path.has_filename() &&
-          fs::is_directory(path.parent_path(), ignored) &&
-          !fs::is_directory(path, ignored)) {
-        named.insert(path.string());
-      }
+    for (std::size_t start = 0;;) {
+      const std::string text = argument.substr(start);
+      add(text, false);
+      // "--backend plugin.so:file=out,limit=5"
+      add(text.substr(0, text.find_first_of(",;")), false);
+      add(text.substr(0, text.find(':')), true);
+      const std::size_t next = argument.find_first_of("=:", start);
+      if (next == std::string::npos) break;
+      start = next + 1;
     }
   }
   return {named.begin(), named.end()};

@@ -55,9 +55,10 @@ struct LabOutcome {
   std::map<std::string, std::string> files;
 };
 
-// Paths that arguments name: each argument itself, and what follows the '=' or
-// the ':' of one ("--json=FILE", "--gtest_output=xml:FILE"), made absolute.
-// Only those whose directory exists on the host.
+// Paths that arguments name: each argument itself, and what follows an '=' or
+// ':' in one ("--json=FILE", "--gtest_output=xml:FILE"), to its end or to a ','
+// or ';', made absolute. Only those whose directory exists on the host. And
+// what stands before a ':', where that is a file ("plugin.so:file=FILE").
 std::vector<std::string> NamedFiles(const std::vector<std::string>& arguments,
                                     const std::string& directory);
 

@@ -74,6 +74,13 @@ inline std::uint64_t ReadCr4() {
   return value;
 }
 
+// DR7 as it is after a reset, and DR6 without a reason in it.
+inline void DisarmBreakpoints() {
+  constexpr std::uint64_t kDr7 = 0x400;
+  constexpr std::uint64_t kDr6 = 0xffff0ff0;
+  asm volatile("mov %0, %%dr7\n\tmov %1, %%dr6" : : "r"(kDr7), "r"(kDr6));
+}
+
 // What LGDT, LIDT, SGDT and SIDT take.
 struct [[gnu::packed]] TablePointer {
   std::uint16_t limit = 0;

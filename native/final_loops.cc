@@ -6,13 +6,10 @@
 namespace worldswitch::native {
 
 FinalLoops FinalLoopsOf(const NativeBackend& backend) {
-  if (&backend == &NativeVmxBackend()) {
-    return {.block = LoopOn<VmxVcpu>, .path = PathOn<VmxVcpu>};
-  }
   if (&backend == &NativeSvmBackend()) {
     return {.block = LoopOn<svm::SvmVcpu>, .path = PathOn<svm::SvmVcpu>};
   }
-  return {};
+  return {.block = LoopOn<VmxVcpu>, .path = PathOn<VmxVcpu>};
 }
 
 }  // namespace worldswitch::native

@@ -17,6 +17,10 @@ constinit bool has_shutdown_port = false;
 
 void SetShutdownPort(bool there) { has_shutdown_port = there; }
 
+bool IsBochs() {
+  return has_shutdown_port && In32(kDebugExitPort) == kNobodyAnswers;
+}
+
 void EndMachine(std::uint32_t code) {
   DisableInterrupts();
   console.Text(native_log::kDone).Text(" ").Decimal(code).End();

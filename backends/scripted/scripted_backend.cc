@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "backends/scripted/recording.h"
+#include "backends/scripted/replay_backend.h"
 #include "backends/scripted/script_text.h"
 
 namespace worldswitch {
@@ -37,14 +39,20 @@ class ScriptedBackend final : public Backend {
 
 absl::StatusOr<std::unique_ptr<Backend>> CreateFromFile(
     const BackendSpec& spec) {
-  for (const auto& [key, value] : spec.parameters) {
-    if (key != "script") continue;
-    absl::StatusOr<Script> script = ReadScript(value);
-    if (!script.ok()) return script.status();
-    return MakeScriptedBackend(*std::move(script));
+  if (spec.parameters.size() != 1) {
+    return absl::InvalidArgumentError(
+        "there is no script to play, or there are two; name one: "
+        "scripted:script=FILE, or scripted:recording=FILE");
   }
-  return absl::InvalidArgumentError(
-      "there is no script to play; name one: scripted:script=FILE");
+  const auto& [key, value] = spec.parameters.front();
+  if (key == "recording") {
+    absl::StatusOr<Recording> recording = ReadRecording(value);
+    if (!recording.ok()) return recording.status();
+    return MakeReplayBackend(*std::move(recording));
+  }
+  absl::StatusOr<Script> script = ReadScript(value);
+  if (!script.ok()) return script.status();
+  return MakeScriptedBackend(*std::move(script));
 }
 
 }  // namespace
@@ -110,7 +118,10 @@ BackendFactory ScriptedBackendFactory() {
   return {.name = kName,
           .summary = "plays a list of exits; not a machine",
           .parameters = {{.name = "script",
-                          .value = "the file with the exits to play"}},
+                          .value = "the file with the exits to play"},
+                         {.name = "recording",
+                          .value = "in place of a script: a recording, whose "
+                                   "VMs are played again"}},
           .is_machine = false,
           .probe = [] { return absl::OkStatus(); },
           .create = CreateFromFile};

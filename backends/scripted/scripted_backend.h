@@ -3,6 +3,7 @@
 //
 // `--backend scripted:script=FILE` reads the script from a file
 // (script_text.h); programs may make one from a script of their own.
+// `--backend scripted:recording=FILE` plays a recording (replay_backend.h).
 
 #ifndef WORLDSWITCH_BACKENDS_SCRIPTED_SCRIPTED_BACKEND_H_
 #define WORLDSWITCH_BACKENDS_SCRIPTED_SCRIPTED_BACKEND_H_
@@ -48,7 +49,7 @@ class ScriptedVm final : public Vm {
 
 std::unique_ptr<Backend> MakeScriptedBackend(Script script);
 
-// Takes script=FILE, and needs it.
+// Takes script=FILE or recording=FILE, and needs one of them.
 BackendFactory ScriptedBackendFactory();
 
 }  // namespace worldswitch

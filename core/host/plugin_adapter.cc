@@ -33,6 +33,10 @@ Vm& OfVm(VmOps* vm) { return *static_cast<Vm*>(vm); }
 
 void Close(void* self) { delete static_cast<Backend*>(self); }
 
+void Name(void* self, PluginText* text) {
+  Quietly([&] { Tell(text, Of(self).name()); });
+}
+
 void Engine(void* self, PluginText* text) {
   Quietly([&] { Tell(text, Of(self).engine()); });
 }
@@ -109,6 +113,7 @@ void Explain(void* /*self*/, VmOps* vm, const Exit* exit, PluginText* text) {
 
 constexpr PluginBackendOps kOps = {.size = sizeof(PluginBackendOps),
                                    .close = Close,
+                                   .name = Name,
                                    .engine = Engine,
                                    .unit = Unit,
                                    .facts = Facts,

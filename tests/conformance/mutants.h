@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "core/host/forwarding.h"
 #include "core/vm_ops.h"
-#include "tests/conformance/forwarding.h"
 
 namespace worldswitch {
 

@@ -17,9 +17,9 @@
 #include "backends/scripted/scripted_backend.h"
 #include "conformance/clauses.h"
 #include "conformance/hosted_clause_host.h"
+#include "core/host/forwarding.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/conformance/forwarding.h"
 
 namespace worldswitch {
 

@@ -110,6 +110,7 @@ void DestroyVm(void* /*self*/, VmOps* /*vm*/) {}
 constexpr PluginBackendOps kOps = {
     .size = sizeof(PluginBackendOps),
     .close = Close,
+    .name = nullptr,
     .engine = Engine,
     .unit = nullptr,
     .facts = nullptr,

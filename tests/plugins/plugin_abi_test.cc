@@ -81,7 +81,7 @@ TEST(PluginAbiTest, SizesAreWhatTheyWere) {
   constexpr PluginNote kNote = MakePluginNote();
   EXPECT_EQ(kNote.note_size, 72u);
   EXPECT_EQ(kNote.table_size, 64u);
-  EXPECT_EQ(kNote.backend_ops_size, 72u);
+  EXPECT_EQ(kNote.backend_ops_size, 80u);
   EXPECT_EQ(kNote.host_size, 24u);
   EXPECT_EQ(kNote.vm_config_size, 40u);
   EXPECT_EQ(kNote.knob_size, 104u);

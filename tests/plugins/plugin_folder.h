@@ -40,8 +40,7 @@ class PluginFolder {
     return Path(name);
   }
 
- private:
-  // Returns where the copy is.
+  // Any file. Returns where the copy is.
   std::string Copy(const std::string& from) const {
     namespace fs = std::filesystem;
     const fs::path to = fs::path(path_) / fs::path(from).filename();
@@ -50,6 +49,7 @@ class PluginFolder {
     return to.string();
   }
 
+ private:
   std::string path_;
 };
 

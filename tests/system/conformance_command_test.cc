@@ -60,8 +60,11 @@ TEST_F(ConformanceCommandTest, OnlyTheClauseAndModeAskedFor) {
 }
 
 TEST_F(ConformanceCommandTest, AScriptShowsTheClauseThatNoMachineCan) {
-  const Outcome outcome = program_.Run(
-      {"conformance", "--backend", "scripted:script=hlt", "--junit", "-"});
+  const std::string script = folder_ + "/script";
+  std::ofstream(script) << "hlt\n";
+  const Outcome outcome =
+      program_.Run({"conformance", "--backend", "scripted:script=" + script,
+                    "--junit", "-"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.err, ContainsRegex("RUN.6 +passed"));
   EXPECT_THAT(

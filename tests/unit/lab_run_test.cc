@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <string>
 #include <vector>
@@ -30,6 +31,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsSupersetOf;
 using ::testing::Not;
 
 // ---- The end of a boot ----
@@ -188,6 +190,19 @@ TEST(NamedFilesTest, InEveryFormAnOptionHas) {
                   "no/such/folder/file", "sub", "-", "--mode"},
                  here),
       ElementsAre(here + "/out.json", here + "/raw.csv", here + "/sub/x.xml"));
+}
+
+TEST(NamedFilesTest, APluginAndWhatItsParametersName) {
+  const absl::StatusOr<TemporaryDirectory> folder = TemporaryDirectory::Make();
+  const std::string here = folder->path();
+  for (const char* plugin : {"/a.so", "/b.so"}) {
+    std::ofstream(here + plugin) << "a plugin";
+  }
+  EXPECT_THAT(
+      NamedFiles({"worldswitch", "bench", "--backend",
+                  "./a.so:backend=./b.so:device=/dev/kvm,file=out,limit=5"},
+                 here),
+      IsSupersetOf({here + "/a.so", here + "/b.so", here + "/out"}));
 }
 
 TEST(InitramfsTest, IsAnArchiveWithDirectoriesFirst) {

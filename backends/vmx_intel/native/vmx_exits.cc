@@ -200,12 +200,23 @@ Exit VmxVcpu::DecodeIo() {
           VmxIoQualification::kSize.Of(qualification) + 1),
       .is_write = !VmxIoQualification::kIn.IsSet(qualification),
       .is_string = VmxIoQualification::kString.IsSet(qualification),
-      .repeats = VmxIoQualification::kRep.IsSet(qualification),
-      .instruction_length = static_cast<std::uint8_t>(
-          vmcs_.Read(VmcsField::kExitInstructionLength))};
+      .repeats = VmxIoQualification::kRep.IsSet(qualification)};
   Exit exit;
   exit.reason = ExitReason::kIo;
   exit.raw = kRaw;
+  if (access.is_write && !access.is_string) {
+    // The commonest: nothing to complete but RIP, the plain run's way.
+    out_value_ = general().rax;
+    exit.io = {.is_write = true,
+               .size = access.size,
+               .port = access.port,
+               .count = 1,
+               .data = &out_value_};
+    Attend(kSkipDue);
+    return exit;
+  }
+  access.instruction_length =
+      static_cast<std::uint8_t>(vmcs_.Read(VmcsField::kExitInstructionLength));
   if (!access.is_string) {
     exit.io = completion_.BeginIo(access, general());
     Attend(kCompletionDue);

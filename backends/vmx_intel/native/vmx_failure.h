@@ -44,7 +44,7 @@ class VmxText {
 
  private:
   VmxText& AppendDigits(std::uint64_t value, unsigned base);
-  char text_[160] = "";
+  char text_[320] = "";
   std::size_t size_ = 0;
 };
 

@@ -155,7 +155,7 @@ Exit VmxVcpu::RunWithWork() {
   if (breakpoints) debug_registers_.Exchange();
   const Exit exit = Enter();
   if (breakpoints) debug_registers_.Exchange();
-  if (frame_.launched == 0 && exit.reason != ExitReason::kEntryFailure) {
+  if (Attending(kLaunchDue) && exit.reason != ExitReason::kEntryFailure) {
     frame_.launched = 1;
     AttendNoMore(kLaunchDue);
   }

@@ -124,12 +124,15 @@ class VmxVcpu final : public VcpuOps {
   void AttendTimer() { Attend(kTimerDue); }
   void WriteExceptionBitmap();
   void FlushLinear();
-  // After the VMCS was written by hand: the next entry is a VMLAUNCH.
-  void Relaunch();
+  // For the checks, which want a wrong one: what the next entry takes the
+  // VMCS's launch state for.
+  void set_launched(bool launched) {
+    frame_.launched = launched ? 1 : 0;
+    Attend(kLaunchDue);
+  }
+  VmxSwitchFrame* frame() { return &frame_; }
 
  private:
-  friend class VmxChecker;
-
   // Why the next run is not the plain one. Bits 7:0 and 23:16 are left to
   // RegisterFile's sets, see Work.
   static constexpr std::uint32_t kSkipDue = 1u << 8;  // the plain one's
@@ -191,6 +194,9 @@ class VmxVcpu final : public VcpuOps {
   Exit HypercallExitOf();
   Exit RunWithWork();
   Exit EndFailedEntry(bool fail_invalid);
+  // After a failed entry nothing is relied on: the VMCS is cleared, and the
+  // next entry is a VMLAUNCH.
+  void Relaunch();
   Exit EndInterruptedDelivery(std::uint32_t reason,
                               std::uint32_t idt_vectoring);
 
@@ -255,6 +261,7 @@ class VmxVcpu final : public VcpuOps {
   VmxEntryFailure failure_;
   GeneralRegisters fetched_ = {};  // what a refused commit puts back
 
+  std::uint64_t out_value_ = 0;  // of an OUT
   Access access_ = Access::kNone;
   std::uint8_t access_number_ = 0;
   std::uint8_t access_gpr_ = 0;

@@ -43,7 +43,7 @@ class VmxVm final : public NativeVm {
   // The vCPU as what it is: for the loop's instance without virtual calls, and
   // for the checks.
   VmxVcpu& vmx_vcpu(std::uint32_t index) { return vcpus_[index]; }
-  const VmxControlPlan& plan() const { return shared_.plan; }
+  const VmxCapabilities& capabilities() const { return shared_.capabilities; }
 
  private:
   VmxVm(VmxCpu& cpu, const HostServices& host,

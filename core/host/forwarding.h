@@ -1,8 +1,8 @@
-// A VM and a vCPU that hand every op on to another one: what a mutant changes
-// one thing of.
+// A VM and a vCPU that hand every op on to another one, for layers: a class
+// that changes one op overrides one.
 
-#ifndef WORLDSWITCH_TESTS_CONFORMANCE_FORWARDING_H_
-#define WORLDSWITCH_TESTS_CONFORMANCE_FORWARDING_H_
+#ifndef WORLDSWITCH_CORE_HOST_FORWARDING_H_
+#define WORLDSWITCH_CORE_HOST_FORWARDING_H_
 
 #include <cstdint>
 #include <memory>
@@ -95,4 +95,4 @@ class ForwardingVm : public VmOps {
 
 }  // namespace worldswitch
 
-#endif  // WORLDSWITCH_TESTS_CONFORMANCE_FORWARDING_H_
+#endif  // WORLDSWITCH_CORE_HOST_FORWARDING_H_
