@@ -59,6 +59,8 @@ struct VmxCheckCase {
   // A control that the case needs to be 1, as a field and a bit; field 0: none.
   std::uint16_t needs_field = 0;
   std::uint8_t needs_bit = 0;
+  // The rule holds where bit 56 of IA32_VMX_BASIC is 0.
+  bool of_error_codes = false;
 };
 
 // One list a file.
@@ -69,11 +71,12 @@ std::span<const VmxCheckCase> VmxSegmentCases();  // vmx_segment_cases.cc
 
 // Where an emulator is known to do otherwise than the manual says.
 struct VmxDeviation {
-  const char* name;  // of the case
-  VmxCheckOutcome seen;
-  const char* reason;  // which emulator, and why
+  const char* name;      // of the case
+  VmxCheckOutcome seen;  // of an instruction: kEntered, it succeeded
+  const char* reason;    // which emulator, and why
 };
-std::span<const VmxDeviation> VmxDeviations();  // vmx_deviations.cc
+std::span<const VmxDeviation> VmxDeviations();           // vmx_deviations.cc
+const VmxDeviation* FindVmxDeviation(const char* name);  // null: none
 
 // For the tables.
 namespace vmx_check {

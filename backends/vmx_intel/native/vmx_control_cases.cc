@@ -36,6 +36,12 @@ constexpr VmxCheckCase Needs(VmxCheckCase check, VmcsField field,
   return check;
 }
 
+// Bit 56 of IA32_VMX_BASIC lets any exception have an error code or none.
+constexpr VmxCheckCase OfErrorCodes(VmxCheckCase check) {
+  check.of_error_codes = true;
+  return check;
+}
+
 // An event in the VM-entry fields. Software ones want a length.
 constexpr VmxCheckCase Event(const char* name, std::uint64_t information,
                              std::uint64_t error_code = 0,
@@ -180,9 +186,10 @@ constexpr VmxCheckCase kCases[] = {
     Event("control.event.other_event", Type(7) | 1),
     Event("control.event.interrupt_with_error_code",
           Type(0) | 0x20 | kWithCode),
-    Event("control.event.exception_with_error_code_it_has_not",
-          Type(3) | 6 | kWithCode),
-    Event("control.event.exception_without_its_error_code", Type(3) | 13),
+    OfErrorCodes(Event("control.event.exception_with_error_code_it_has_not",
+                       Type(3) | 6 | kWithCode)),
+    OfErrorCodes(
+        Event("control.event.exception_without_its_error_code", Type(3) | 13)),
     Event("control.event.error_code_too_wide", Type(3) | 13 | kWithCode,
           0x10000),
     Event("control.event.reserved_bits", Type(0) | 0x20 | Bit(12)),

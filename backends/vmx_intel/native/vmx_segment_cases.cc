@@ -83,7 +83,6 @@ constexpr VmxCheckCase kCases[] = {
          ClearBits(kGuestCsAccessRights, kGranular)),
     Case("segment.cs.granularity_without_limit",
          ClearBits(kGuestCsLimit, 0xff)),
-    Case("segment.cs.unusable", SetBits(kGuestCsAccessRights, kUnusable)),
     Case("segment.cs.base_upper_half", SetBits(kGuestCsBase, kUpperHalf)),
 
     Case("segment.ss.type", ClearBits(kGuestSsAccessRights, kType),
