@@ -82,12 +82,10 @@ constexpr Deviation kDeviations[] = {
      "QEMU's VMRUN does not look at the MBZ bits of nCR3"},
     {Processor::kQemu, "g_pat_type", true,
      "QEMU's VMRUN does not look at G_PAT"},
-    {Processor::kQemu, "event_exception_32", true,
-     "QEMU's VMRUN looks at the event's type and not at its vector"},
     {Processor::kBochs, "long_mode_without_pe", false,
      "Bochs 2.7 panics in a guest with EFER.LMA and without CR0.PE"},
-    {Processor::kBochs, "g_pat_type", true,
-     "Bochs 2.7's VMRUN does not look at G_PAT"},
+    {Processor::kBochs, "cr3_beyond_memory", true,
+     "Bochs 2.7's VMRUN does not look at the MBZ bits of CR3"},
 };
 
 Processor ThisProcessor() {
