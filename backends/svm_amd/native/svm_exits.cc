@@ -11,10 +11,35 @@ namespace {
 
 constexpr std::uint8_t kDebugException = 1;
 constexpr std::uint8_t kInvalidOpcode = 6;
+constexpr std::uint8_t kDoubleFault = 8;
 constexpr std::uint32_t kWithErrorCode = 1u << 8 | 0x1Fu << 10 | 1u << 17 |
                                          1u << 21 | 1u << 29 | 1u << 30;
 constexpr std::uint8_t kPageFaultVector = 14;
 constexpr std::uint32_t kEferMsr = 0xC0000080;
+
+// What an exception comes to that interrupts the delivery of another event
+// (APM 2, 8.2.9); where it exits instead, that is the hypervisor's to see.
+enum class Combined : std::uint8_t { kSecond, kDoubleFault, kShutdown };
+
+bool IsContributory(std::uint64_t vector) {
+  return vector == 0 || (vector >= 10 && vector <= 13);
+}
+
+Combined Combine(std::uint64_t first, std::uint64_t second) {
+  constexpr std::uint64_t kException = 3;
+  if (!SvmInterruption::kValid.IsSet(first) ||
+      SvmInterruption::kType.Of(first) != kException) {
+    return Combined::kSecond;
+  }
+  const std::uint64_t vector = SvmInterruption::kVector.Of(first);
+  const bool faults = IsContributory(second) || second == kPageFaultVector;
+  if (vector == kDoubleFault && faults) return Combined::kShutdown;
+  if ((IsContributory(vector) && IsContributory(second)) ||
+      (vector == kPageFaultVector && faults)) {
+    return Combined::kDoubleFault;
+  }
+  return Combined::kSecond;
+}
 
 constexpr std::uint64_t Code(SvmExitCode code) {
   return static_cast<std::uint64_t>(code);
@@ -157,8 +182,20 @@ Exit SvmVcpu::DecodeException(std::uint32_t vector) {
   // What its delivery would have done beside.
   if (vector == kPageFaultVector) vmcb_.save.cr2 = vmcb_.control.exit_info2;
   if ((parts_.asked_exceptions >> vector & 1) != 0) return exit;
-  RaiseException(static_cast<std::uint8_t>(vector), has_error_code, error_code);
-  return Internal(exit);
+  const std::uint64_t first = vmcb_.control.exit_int_info;
+  switch (Combine(first, vector)) {
+    case Combined::kSecond:
+      RaiseException(static_cast<std::uint8_t>(vector), has_error_code,
+                     error_code);
+      return Internal(exit);
+    case Combined::kDoubleFault:
+      RaiseException(kDoubleFault, (vmcb_.save.cr0 & kCr0Pe) != 0, 0);
+      return Internal(exit);
+    case Combined::kShutdown:
+      break;
+  }
+  ResetGuest();
+  return MakeExit(ExitReason::kShutdown, code());
 }
 
 Exit SvmVcpu::DecodeRegisterAccess(ExitReason reason, std::uint64_t number) {
