@@ -46,8 +46,17 @@ struct SvmFrame {
     std::uint64_t both = 0;
     static_assert(sizeof(both) == sizeof(work));
     __builtin_memcpy(&both, &work, sizeof(both));
-    return both != 0 || (registers.wanted | registers.dirty) != 0;
+    // `wanted`, `cached`, `dirty` and a byte that is nobody's.
+    std::uint32_t groups = 0;
+    __builtin_memcpy(&groups,
+                     reinterpret_cast<const std::byte*>(&registers) +
+                         offsetof(RegisterFile, wanted),
+                     sizeof(groups));
+    return both != 0 || (groups & 0x00FF00FF) != 0;
   }
+  static_assert(offsetof(RegisterFile, dirty) ==
+                offsetof(RegisterFile, wanted) + 2);
+  static_assert(sizeof(RegisterFile) >= offsetof(RegisterFile, wanted) + 4);
 
   // RIP behind the instruction, whose interrupt shadow ends with it.
   [[gnu::always_inline]] void SkipTo(std::uint64_t rip) {
@@ -63,7 +72,7 @@ struct SvmFrame {
   // The same without a look at the instruction. False, nothing done: it may
   // have prefixes, and was not looked at lately.
   [[gnu::always_inline]] bool SkipPlain(std::uint8_t length) {
-    if (vmcb.save.rip == plain_rip) {
+    if (vmcb.save.rip == plain_rip) [[likely]] {
       SkipTo(vmcb.save.rip + std::uint64_t{length});
       return true;
     }

@@ -35,6 +35,7 @@ SvmVcpu::SvmVcpu(SvmVmParts& parts, const HostPages& pages, SvmKickTarget* kick,
                    static_cast<std::uint64_t>(
                        reinterpret_cast<std::byte*>(&frame_.vmcb) - pages.as());
   frame_.kick = kick;
+  if (Of(&frame_) != this) __builtin_trap();
   frame_.has_nrip = parts.features.nrip() && On(parts, SvmKnob::kNrip);
   ResetSvmState(frame_.vmcb);
   SetControls(asid);

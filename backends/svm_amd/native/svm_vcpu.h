@@ -149,6 +149,14 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
   std::size_t ReadInstruction(std::uint8_t* bytes) const;
   DecodedInstruction DecodeHere() const;
 
+  // The vCPU whose frame it is.
+  static SvmVcpu* Of(SvmFrame* frame) {
+    return reinterpret_cast<SvmVcpu*>(reinterpret_cast<std::byte*>(frame) -
+                                      kFrameAt);
+  }
+  // Behind the pointers to the two tables of virtual functions; the
+  // constructor checks it.
+  static constexpr std::size_t kFrameAt = alignof(SvmFrame);
   SvmFrame frame_;
 
   const bool switches_all_;  // VMLOAD and VMSAVE every time
@@ -184,17 +192,18 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
   frame->registers.cached = kNoRegisters;
   // Neither of these exits during the delivery of an event.
   const std::uint64_t code = frame->vmcb.control.exit_code;
-  if (code == static_cast<std::uint64_t>(SvmExitCode::kCpuid) &&
-      frame->SkipPlain(SvmFrame::kCpuidBytes)) {
-    ++frame->cpuids;
-    return frame->CpuidExitNow();
+  if (code == static_cast<std::uint64_t>(SvmExitCode::kCpuid)) [[likely]] {
+    if (frame->SkipPlain(SvmFrame::kCpuidBytes)) [[likely]] {
+      ++frame->cpuids;
+      return frame->CpuidExitNow();
+    }
+  } else if (code == static_cast<std::uint64_t>(SvmExitCode::kVmmcall)) {
+    if (frame->SkipPlain(SvmFrame::kVmmcallBytes)) [[likely]] {
+      ++frame->hypercalls;
+      return frame->HypercallExitNow();
+    }
   }
-  if (code == static_cast<std::uint64_t>(SvmExitCode::kVmmcall) &&
-      frame->SkipPlain(SvmFrame::kVmmcallBytes)) {
-    ++frame->hypercalls;
-    return frame->HypercallExitNow();
-  }
-  return FinishExit();
+  return Of(frame)->FinishExit();
 }
 
 }  // namespace worldswitch::svm
