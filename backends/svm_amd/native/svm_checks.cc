@@ -32,7 +32,8 @@ constexpr Breach kBreaches[] = {
     {"cr0_nw_without_cd", "cr0_nw_without_cd",
      [](Vmcb& v) { v.save.cr0 |= kCr0Nw; }},
     {"cr0_high", "cr0_high", [](Vmcb& v) { v.save.cr0 |= kHighBit; }},
-    {"cr3_beyond_memory", "cr3_mbz", [](Vmcb& v) { v.save.cr3 |= kTopBit >> 1; }},
+    {"cr3_beyond_memory", "cr3_mbz",
+     [](Vmcb& v) { v.save.cr3 |= kTopBit >> 1; }},
     {"cr4_high", "cr4_mbz", [](Vmcb& v) { v.save.cr4 |= kHighBit; }},
     {"cr4_bit_15", "cr4_mbz", [](Vmcb& v) { v.save.cr4 |= 1u << 15; }},
     {"dr6_high", "dr6_high", [](Vmcb& v) { v.save.dr6 |= kHighBit; }},
@@ -124,9 +125,8 @@ class HaltingVm {
       : backend_(backend),
         vm_(backend.CreateVm({.memory_bytes = WS_MEMORY_BYTES, .vcpus = 1},
                              NativeKnobValues(backend.knobs()), why)) {
-    if (vm_ != nullptr &&
-        LoadCode(*vm_, 0, GuestMode::kRing0, kHlt, sizeof(kHlt)) !=
-            Result::kOk) {
+    if (vm_ != nullptr && LoadCode(*vm_, 0, GuestMode::kRing0, kHlt,
+                                   sizeof(kHlt)) != Result::kOk) {
       *why = "the guest cannot be loaded";
       backend_.DestroyVm(vm_);
       vm_ = nullptr;
@@ -269,21 +269,20 @@ void CheckDisabled(NativeBackend& backend, const HostServices& host,
   backend.Disable();
   const bool off = (ReadMsr(kMsrEfer) & kEferSvme) == 0;
   const Exit exit = halting.Run();
-  const bool refused = exit.reason == ExitReason::kError &&
-                       halting.vcpu().last_error() != 0;
+  const bool refused =
+      exit.reason == ExitReason::kError && halting.vcpu().last_error() != 0;
   const bool enabled = backend.Enable(host, &why);
   const bool goes_on = enabled && halting.Halts();
   const bool passed = before && off && refused && goes_on;
-  sink.Check(
-      kName, passed ? CheckVerdict::kPassed : CheckVerdict::kFailed,
-      Line()
-          .Text("EFER.SVME ")
-          .Text(off ? "clear" : "still set")
-          .Text(", run: ")
-          .Text(ExitReasonName(exit.reason))
-          .Text(goes_on ? "; enabled again, the vCPU goes on"
-                        : "; enabled again, the vCPU does not go on")
-          .c_str());
+  sink.Check(kName, passed ? CheckVerdict::kPassed : CheckVerdict::kFailed,
+             Line()
+                 .Text("EFER.SVME ")
+                 .Text(off ? "clear" : "still set")
+                 .Text(", run: ")
+                 .Text(ExitReasonName(exit.reason))
+                 .Text(goes_on ? "; enabled again, the vCPU goes on"
+                               : "; enabled again, the vCPU does not go on")
+                 .c_str());
 }
 
 // VM_HSAVE_PA and EFER are as they were before Enable, once it is undone.
@@ -294,8 +293,8 @@ void CheckUndone(NativeBackend& backend, const HostServices& host,
   const std::uint64_t hsave = ReadMsr(kMsrVmHsavePa);
   const char* why = "";
   const bool enabled = backend.Enable(host, &why);
-  const bool changed = (ReadMsr(kMsrEfer) & kEferSvme) != 0 &&
-                       ReadMsr(kMsrVmHsavePa) != hsave;
+  const bool changed =
+      (ReadMsr(kMsrEfer) & kEferSvme) != 0 && ReadMsr(kMsrVmHsavePa) != hsave;
   backend.Disable();
   const bool undone =
       ReadMsr(kMsrEfer) == efer && ReadMsr(kMsrVmHsavePa) == hsave;

@@ -14,12 +14,12 @@ namespace worldswitch::svm {
 
 struct EntryWork {
   // Bits of `before`.
-  static constexpr std::uint32_t kDisabled = 1u << 0;    // SVM is off
-  static constexpr std::uint32_t kComplete = 1u << 1;    // an exit's answer
-  static constexpr std::uint32_t kTimeStamp = 1u << 2;   // ... of RDTSC
-  static constexpr std::uint32_t kLoad = 1u << 3;        // VMLOAD
-  static constexpr std::uint32_t kFlush = 1u << 4;       // the guest's TLB
-  static constexpr std::uint32_t kNmiWindow = 1u << 5;   // it is open
+  static constexpr std::uint32_t kDisabled = 1u << 0;     // SVM is off
+  static constexpr std::uint32_t kComplete = 1u << 1;     // an exit's answer
+  static constexpr std::uint32_t kTimeStamp = 1u << 2;    // ... of RDTSC
+  static constexpr std::uint32_t kLoad = 1u << 3;         // VMLOAD
+  static constexpr std::uint32_t kFlush = 1u << 4;        // the guest's TLB
+  static constexpr std::uint32_t kNmiWindow = 1u << 5;    // it is open
   static constexpr std::uint32_t kFlushAlways = 1u << 6;  // a knob says so
   static constexpr std::uint32_t kVerify = 1u << 7;  // somebody wrote the VMCB
   static constexpr std::uint32_t kSwitchAll = 1u << 8;  // VMLOAD, VMSAVE

@@ -261,9 +261,9 @@ void SvmEvents::ArmWindow() {
 }
 
 void SvmEvents::ClearVirtualIrq() {
-  vmcb_.control.virtual_interrupt &= ~(SvmVirtualInterrupt::kIrq |
-                                       SvmVirtualInterrupt::kHighestPriority |
-                                       SvmVirtualInterrupt::kIgnoreTpr);
+  vmcb_.control.virtual_interrupt &=
+      ~(SvmVirtualInterrupt::kIrq | SvmVirtualInterrupt::kHighestPriority |
+        SvmVirtualInterrupt::kIgnoreTpr);
   vmcb_.control.intercepts1 &= ~SvmIntercept1::kVintr;
   window_armed_ = false;
   work_.Touch(vmcb_, SvmClean::kVirtualInterrupt | SvmClean::kIntercepts);

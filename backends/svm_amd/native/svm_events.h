@@ -59,8 +59,8 @@ class SvmEvents {
   // After SHUTDOWN or new registers for a guest that starts anew.
   void Reset();
 
-  // What is in EVENTINJ for the next entry, as the VMCB has it; 0: nothing. Kept
-  // apart because a refused entry may clear the field.
+  // What is in EVENTINJ for the next entry, as the VMCB has it; 0: nothing.
+  // Kept apart because a refused entry may clear the field.
   std::uint64_t raw_event() const { return raw_; }
   // For checks of the processor: whatever it is.
   void SetRawEvent(std::uint64_t raw);

@@ -12,8 +12,8 @@ namespace {
 constexpr std::uint8_t kDebugException = 1;
 constexpr std::uint8_t kInvalidOpcode = 6;
 constexpr std::uint8_t kDoubleFault = 8;
-constexpr std::uint32_t kWithErrorCode = 1u << 8 | 0x1Fu << 10 | 1u << 17 |
-                                         1u << 21 | 1u << 29 | 1u << 30;
+constexpr std::uint32_t kWithErrorCode =
+    1u << 8 | 0x1Fu << 10 | 1u << 17 | 1u << 21 | 1u << 29 | 1u << 30;
 constexpr std::uint8_t kPageFaultVector = 14;
 constexpr std::uint32_t kEferMsr = 0xC0000080;
 
@@ -168,8 +168,7 @@ void SvmVcpu::ResetGuest() {
 
 Exit SvmVcpu::DecodeException(std::uint32_t vector) {
   const bool has_error_code =
-      (kWithErrorCode >> vector & 1) != 0 &&
-      (vmcb_.save.cr0 & kCr0Pe) != 0;
+      (kWithErrorCode >> vector & 1) != 0 && (vmcb_.save.cr0 & kCr0Pe) != 0;
   const auto error_code =
       has_error_code ? static_cast<std::uint32_t>(vmcb_.control.exit_info1) : 0;
   if (vector == kDebugException && events_.OnDebugExit()) {
@@ -230,9 +229,10 @@ Exit SvmVcpu::DecodeIo() {
   VmcbSave& save = vmcb_.save;
   PortAccess access;
   access.port = static_cast<std::uint16_t>(SvmIoioInfo::kPort.Of(info));
-  access.size = static_cast<std::uint8_t>(SvmIoioInfo::kSize32.IsSet(info)   ? 4
-                                          : SvmIoioInfo::kSize16.IsSet(info) ? 2
-                                                                             : 1);
+  access.size =
+      static_cast<std::uint8_t>(SvmIoioInfo::kSize32.IsSet(info)   ? 4
+                                : SvmIoioInfo::kSize16.IsSet(info) ? 2
+                                                                   : 1);
   access.is_write = !SvmIoioInfo::kIn.IsSet(info);
   access.is_string = SvmIoioInfo::kString.IsSet(info);
   access.repeats = SvmIoioInfo::kRep.IsSet(info);
@@ -258,9 +258,8 @@ Exit SvmVcpu::DecodeIo() {
   // FS and GS may be in the processor only; in 64-bit mode only they have a
   // base.
   if (index >= 4 && !switches_all_) parts_.cpu.Save(*this);
-  access.segment_base = code_size() == CodeSize::k64 && index < 4
-                            ? 0
-                            : segments[index % 6]->base;
+  access.segment_base =
+      code_size() == CodeSize::k64 && index < 4 ? 0 : segments[index % 6]->base;
   general.rflags = save.rflags;
   if (!completion_.BeginStringIo(access, View(), general, &exit.io)) {
     exit.reason = ExitReason::kInternalError;
@@ -350,7 +349,8 @@ Exit SvmVcpu::DecodeNestedPageFault() {
 
 CodeSize SvmVcpu::code_size() const {
   const std::uint16_t attributes = vmcb_.save.cs.attributes;
-  if ((vmcb_.save.efer & kEferLma) != 0 && (attributes & kSvmSegmentLong) != 0) {
+  if ((vmcb_.save.efer & kEferLma) != 0 &&
+      (attributes & kSvmSegmentLong) != 0) {
     return CodeSize::k64;
   }
   return (attributes & kSvmSegmentDefault) != 0 ? CodeSize::k32 : CodeSize::k16;
@@ -358,10 +358,9 @@ CodeSize SvmVcpu::code_size() const {
 
 GuestView SvmVcpu::View() const {
   const VmcbSave& save = vmcb_.save;
-  return GuestView(parts_.memory.view(), {.cr0 = save.cr0,
-                                          .cr3 = save.cr3,
-                                          .cr4 = save.cr4,
-                                          .efer = save.efer});
+  return GuestView(
+      parts_.memory.view(),
+      {.cr0 = save.cr0, .cr3 = save.cr3, .cr4 = save.cr4, .efer = save.efer});
 }
 
 std::size_t SvmVcpu::ReadInstruction(std::uint8_t* bytes) const {

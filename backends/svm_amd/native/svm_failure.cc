@@ -6,23 +6,26 @@
 namespace worldswitch::svm {
 namespace {
 
-#define WS_CONTROL(name, member)                                     \
-  {name, static_cast<std::uint16_t>(offsetof(Vmcb, control.member)), \
-   sizeof(VmcbControl::member)}
-#define WS_SAVE(name, member)                                     \
-  {name, static_cast<std::uint16_t>(offsetof(Vmcb, save.member)), \
-   sizeof(VmcbSave::member)}
-#define WS_SEGMENT(name, member)                                           \
-  {name ".selector",                                                       \
-   static_cast<std::uint16_t>(offsetof(Vmcb, save.member.selector)), 2},   \
-      {name ".attrib",                                                     \
-       static_cast<std::uint16_t>(offsetof(Vmcb, save.member.attributes)), \
-       2},                                                                 \
-      {name ".limit",                                                      \
-       static_cast<std::uint16_t>(offsetof(Vmcb, save.member.limit)), 4},  \
-  {                                                                        \
-    name ".base",                                                          \
-        static_cast<std::uint16_t>(offsetof(Vmcb, save.member.base)), 8    \
+#define WS_CONTROL(name, member)                                      \
+  {                                                                   \
+    name, static_cast<std::uint16_t>(offsetof(Vmcb, control.member)), \
+        sizeof(VmcbControl::member)                                   \
+  }
+#define WS_SAVE(name, member)                                      \
+  {                                                                \
+    name, static_cast<std::uint16_t>(offsetof(Vmcb, save.member)), \
+        sizeof(VmcbSave::member)                                   \
+  }
+#define WS_SEGMENT(name, member)                                               \
+  {name ".selector",                                                           \
+   static_cast<std::uint16_t>(offsetof(Vmcb, save.member.selector)), 2},       \
+      {name ".attrib",                                                         \
+       static_cast<std::uint16_t>(offsetof(Vmcb, save.member.attributes)), 2}, \
+      {name ".limit",                                                          \
+       static_cast<std::uint16_t>(offsetof(Vmcb, save.member.limit)), 4},      \
+  {                                                                            \
+    name ".base",                                                              \
+        static_cast<std::uint16_t>(offsetof(Vmcb, save.member.base)), 8        \
   }
 
 constexpr VmcbField kFields[] = {

@@ -24,8 +24,8 @@ struct SvmFailure {
     kBusy,     // VMEXIT_BUSY, VMEXIT_IDLE_REQUIRED, VMEXIT_INVALID_PMC
   };
   Kind kind = Kind::kNone;
-  std::uint64_t exit_code = 0;          // as the processor stored it
-  const SvmStateRule* rule = nullptr;   // null: none that software knows of
+  std::uint64_t exit_code = 0;         // as the processor stored it
+  const SvmStateRule* rule = nullptr;  // null: none that software knows of
 };
 
 struct VmcbField {

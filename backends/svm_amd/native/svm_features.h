@@ -13,13 +13,13 @@
 namespace worldswitch::svm {
 
 struct SvmFeatures {
-  bool svm = false;              // CPUID 8000_0001.ECX[2], vendor AMD or Hygon
-  std::uint32_t revision = 0;    // 8000_000A.EAX
-  std::uint32_t asids = 0;       // 8000_000A.EBX
-  std::uint32_t bits = 0;        // 8000_000A.EDX
-  unsigned physical_bits = 36;   // 8000_0008.EAX[7:0]
-  bool has_1gib_pages = false;   // 8000_0001.EDX[26]
-  bool no_execute = false;       // 8000_0001.EDX[20]
+  bool svm = false;             // CPUID 8000_0001.ECX[2], vendor AMD or Hygon
+  std::uint32_t revision = 0;   // 8000_000A.EAX
+  std::uint32_t asids = 0;      // 8000_000A.EBX
+  std::uint32_t bits = 0;       // 8000_000A.EDX
+  unsigned physical_bits = 36;  // 8000_0008.EAX[7:0]
+  bool has_1gib_pages = false;  // 8000_0001.EDX[26]
+  bool no_execute = false;      // 8000_0001.EDX[20]
 
   bool nested_paging() const { return (bits & 1u << 0) != 0; }
   bool nrip() const { return (bits & 1u << 3) != 0; }

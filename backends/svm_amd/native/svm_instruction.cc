@@ -105,9 +105,8 @@ DecodedInstruction DecodeIntercepted(const std::uint8_t* bytes,
                                         ((prefixes.rex & 1) != 0 ? 8 : 0));
     std::size_t address = 0;
     if (!out.is_mov_cr_dr()) {
-      const bool sixteen_bit =
-          code != CodeSize::k64 &&
-          (code == CodeSize::k16) != prefixes.address_size;
+      const bool sixteen_bit = code != CodeSize::k64 &&
+                               (code == CodeSize::k16) != prefixes.address_size;
       address = AddressBytes(bytes + at, count - at, sixteen_bit);
     }
     at += 1 + address;

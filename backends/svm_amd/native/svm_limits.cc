@@ -22,7 +22,8 @@ constexpr Feature kByLeaf7Ecx[] = {{1u << 2, 1u << 11},    // UMIP
                                    {1u << 7, 1u << 23},    // CET
                                    {1u << 16, 1u << 12}};  // LA57
 constexpr std::uint64_t kCr4Always = 0x7FF;
-constexpr std::uint64_t kEferAlways = 0x3D01;  // SCE, LME, LMA, NXE, SVME, LMSLE
+constexpr std::uint64_t kEferAlways =
+    0x3D01;  // SCE, LME, LMA, NXE, SVME, LMSLE
 
 template <std::size_t n>
 std::uint64_t BitsBy(const Feature (&features)[n], std::uint32_t word) {
@@ -46,13 +47,12 @@ SvmLimits ProbeSvmLimits() {
     limits.cr4_bits |=
         BitsBy(kByLeaf7Ebx, seven.ebx) | BitsBy(kByLeaf7Ecx, seven.ecx);
   }
-  constexpr Feature kByEdx[] = {{1u << 25, 1u << 14}};       // FFXSR
-  constexpr Feature kByEcx[] = {{1u << 17, 1u << 15}};       // TCE
-  constexpr Feature kBySizes[] = {{1u << 8, 1u << 17},       // MCOMMIT
-                                  {1u << 13, 1u << 18}};     // INT_WBINVD
+  constexpr Feature kByEdx[] = {{1u << 25, 1u << 14}};    // FFXSR
+  constexpr Feature kByEcx[] = {{1u << 17, 1u << 15}};    // TCE
+  constexpr Feature kBySizes[] = {{1u << 8, 1u << 17},    // MCOMMIT
+                                  {1u << 13, 1u << 18}};  // INT_WBINVD
   limits.efer_bits = kEferAlways | BitsBy(kByEdx, extended.edx) |
-                     BitsBy(kByEcx, extended.ecx) |
-                     BitsBy(kBySizes, sizes.ebx);
+                     BitsBy(kByEcx, extended.ecx) | BitsBy(kBySizes, sizes.ebx);
   return limits;
 }
 

@@ -203,7 +203,8 @@ bool SvmMsrs::Denies(std::uint32_t msr, bool write) const {
 }
 
 void SvmMsrs::Apply(std::uint32_t msr) {
-  const bool passes = bitmap_ == MsrBitmap::kSwitched && IsSwitchedByVmload(msr);
+  const bool passes =
+      bitmap_ == MsrBitmap::kSwitched && IsSwitchedByVmload(msr);
   bool exits[2];
   for (const bool write : {false, true}) {
     exits[write] = asked_.Has(msr, write) || Denies(msr, write) ||

@@ -1,6 +1,7 @@
 #include "backends/svm_amd/native/svm_native_knobs.h"
 
-namespace worldswitch::svm {
+namespace worldswitch {
+namespace svm {
 namespace {
 
 constexpr NativeKnob kKnobs[] = {
@@ -96,9 +97,11 @@ static_assert(sizeof(kKnobs) / sizeof(kKnobs[0]) ==
               static_cast<std::size_t>(SvmKnob::kCount));
 
 }  // namespace
+}  // namespace svm
 
 NativeKnobTable SvmNativeKnobs() {
-  return {.knobs = kKnobs, .size = sizeof(kKnobs) / sizeof(kKnobs[0])};
+  return {.knobs = svm::kKnobs,
+          .size = sizeof(svm::kKnobs) / sizeof(svm::kKnobs[0])};
 }
 
-}  // namespace worldswitch::svm
+}  // namespace worldswitch

@@ -10,7 +10,11 @@
 
 #include "backends/native/native_knob.h"
 
-namespace worldswitch::svm {
+namespace worldswitch {
+
+NativeKnobTable SvmNativeKnobs();
+
+namespace svm {
 
 enum class SvmKnob : std::uint8_t {
   kNptPageSize,
@@ -35,12 +39,11 @@ enum class VirtualIrq : std::uint8_t { kOff, kOn, kEarly };
 enum class MsrBitmap : std::uint8_t { kSwitched, kAll, kNone };
 enum class IoBitmap : std::uint8_t { kAll, kNone };
 
-NativeKnobTable SvmNativeKnobs();
-
 inline std::uint64_t Value(const NativeKnobValues& values, SvmKnob knob) {
   return values.value(static_cast<std::size_t>(knob));
 }
 
-}  // namespace worldswitch::svm
+}  // namespace svm
+}  // namespace worldswitch
 
 #endif  // WORLDSWITCH_BACKENDS_SVM_AMD_NATIVE_SVM_NATIVE_KNOBS_H_

@@ -23,15 +23,15 @@ inline constexpr std::uint32_t kAccessRightsUnusable = 1u << 16;
 constexpr std::uint16_t SvmAttributes(std::uint32_t access_rights) {
   const std::uint32_t attributes =
       (access_rights & 0xFF) | (access_rights >> 4 & 0xF00);
-  return static_cast<std::uint16_t>(
-      (access_rights & kAccessRightsUnusable) != 0
-          ? attributes & ~std::uint32_t{kSvmSegmentPresent}
-          : attributes);
+  return static_cast<std::uint16_t>((access_rights & kAccessRightsUnusable) != 0
+                                        ? attributes &
+                                              ~std::uint32_t{kSvmSegmentPresent}
+                                        : attributes);
 }
 
 constexpr std::uint32_t AccessRights(std::uint16_t attributes) {
-  const std::uint32_t rights =
-      (attributes & 0xFFu) | (attributes & 0xF00u) << 4;
+  const std::uint32_t rights = (attributes & 0xFFu) | (attributes & 0xF00u)
+                                                          << 4;
   return (attributes & kSvmSegmentPresent) != 0
              ? rights
              : rights | kAccessRightsUnusable;
@@ -52,15 +52,12 @@ constexpr Segment FromVmcb(const VmcbSegment& segment) {
 }
 
 constexpr VmcbSegment ToVmcb(const DescriptorTable& table) {
-  return {.selector = 0,
-          .attributes = 0,
-          .limit = table.limit,
-          .base = table.base};
+  return {
+      .selector = 0, .attributes = 0, .limit = table.limit, .base = table.base};
 }
 
 constexpr DescriptorTable TableFromVmcb(const VmcbSegment& table) {
-  return {.base = table.base,
-          .limit = static_cast<std::uint16_t>(table.limit)};
+  return {.base = table.base, .limit = static_cast<std::uint16_t>(table.limit)};
 }
 
 }  // namespace worldswitch::svm

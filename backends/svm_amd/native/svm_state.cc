@@ -57,8 +57,7 @@ void SpecialFromVmcb(const Vmcb& vmcb, SpecialRegisters& special) {
   special.cr2 = save.cr2;
   special.cr3 = save.cr3;
   special.cr4 = save.cr4;
-  special.cr8 =
-      vmcb.control.virtual_interrupt & SvmVirtualInterrupt::kTprMask;
+  special.cr8 = vmcb.control.virtual_interrupt & SvmVirtualInterrupt::kTprMask;
   // SVME is the host's.
   special.efer = save.efer & ~kEferSvme;
 }

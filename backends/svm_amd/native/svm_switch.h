@@ -26,15 +26,16 @@ namespace worldswitch::svm {
 }
 inline void Stgi() { asm volatile("stgi" : : : "memory"); }
 
-// One VMRUN. The guest's registers are loaded from and stored to *registers, but
-// for RAX, RSP, RIP and RFLAGS, which the VMCB holds. Behind CLGI, and with
+// One VMRUN. The guest's registers are loaded from and stored to *registers,
+// but for RAX, RSP, RIP and RFLAGS, which the VMCB holds. Behind CLGI, and with
 // RFLAGS.IF clear; the host's interrupts end the guest all the same, are taken
 // before it is over, and RFLAGS.IF and the global flag are then as in a host
 // that has interrupts off.
 //
 // No function call to the compiler: it keeps nothing in registers across it, so
 // in a loop none is saved and restored each time. No red zone.
-[[gnu::always_inline]] inline void Switch(GeneralRegisters* registers, std::uint64_t vmcb_pa) {
+[[gnu::always_inline]] inline void Switch(GeneralRegisters* registers,
+                                          std::uint64_t vmcb_pa) {
   asm volatile("call ws_svm_switch"
                : "+D"(registers), "+S"(vmcb_pa)
                :

@@ -26,13 +26,13 @@ SvmVcpu::SvmVcpu(SvmVmParts& parts, const HostPages& pages, SvmKickTarget* kick,
                                           pages.as())),
       kick_(kick),
       has_nrip_(parts.features.nrip() && On(parts, SvmKnob::kNrip)),
-      switches_all_(static_cast<VmloadPolicy>(Value(
-                        parts.knobs, SvmKnob::kVmload)) ==
-                    VmloadPolicy::kEveryExit),
+      switches_all_(
+          static_cast<VmloadPolicy>(Value(parts.knobs, SvmKnob::kVmload)) ==
+          VmloadPolicy::kEveryExit),
       parts_(parts),
-      events_(vmcb_, work_,
-              static_cast<VirtualIrq>(Value(parts.knobs,
-                                            SvmKnob::kVirtualIrq))),
+      events_(
+          vmcb_, work_,
+          static_cast<VirtualIrq>(Value(parts.knobs, SvmKnob::kVirtualIrq))),
       clean_(parts.features.clean_bits() && On(parts, SvmKnob::kCleanBits)
                  ? SvmClean::kAll
                  : 0),
@@ -287,13 +287,13 @@ Exit SvmVcpu::FinishExit() {
 
 Exit SvmVcpu::RefusedEntry() {
   const std::uint64_t normal = NormalSvmExitCode(code());
-  failure_ = {.kind = normal == static_cast<std::uint64_t>(SvmExitCode::kInvalid)
-                          ? SvmFailure::Kind::kInvalid
-                          : SvmFailure::Kind::kBusy,
-              .exit_code = code(),
-              .rule = broken_ != nullptr
-                          ? broken_
-                          : FirstBrokenRule(vmcb_, parts_.limits)};
+  failure_ = {
+      .kind = normal == static_cast<std::uint64_t>(SvmExitCode::kInvalid)
+                  ? SvmFailure::Kind::kInvalid
+                  : SvmFailure::Kind::kBusy,
+      .exit_code = code(),
+      .rule =
+          broken_ != nullptr ? broken_ : FirstBrokenRule(vmcb_, parts_.limits)};
   work_.Touch(vmcb_, SvmClean::kAll);
   Exit exit;
   exit.reason = ExitReason::kEntryFailure;
@@ -359,9 +359,9 @@ bool SvmVcpu::InterruptsOn() const {
   const std::uint64_t rflags = (registers_.dirty & kGeneralRegisters) != 0
                                    ? registers_.general.rflags
                                    : vmcb_.save.rflags;
-  const bool shadowed = (vmcb_.control.interrupt_shadow &
-                         SvmInterruptShadow::kShadow) != 0 &&
-                        !completion_.pending();
+  const bool shadowed =
+      (vmcb_.control.interrupt_shadow & SvmInterruptShadow::kShadow) != 0 &&
+      !completion_.pending();
   return (rflags & kRflagsIf) != 0 && !shadowed;
 }
 
@@ -372,8 +372,8 @@ InjectResult SvmVcpu::inject_irq(std::uint8_t vector) {
 }
 
 InjectResult SvmVcpu::inject_nmi() {
-  return events_.AcceptNmi((vmcb_.control.interrupt_shadow &
-                            SvmInterruptShadow::kShadow) != 0);
+  return events_.AcceptNmi(
+      (vmcb_.control.interrupt_shadow & SvmInterruptShadow::kShadow) != 0);
 }
 
 InjectResult SvmVcpu::inject_exception(const Event& event) {

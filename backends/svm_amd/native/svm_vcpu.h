@@ -76,9 +76,7 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
   void request_nmi_window(bool wanted) override {
     events_.RequestNmiWindow(wanted);
   }
-  bool cancel_injection(Event* event) override {
-    return events_.Cancel(event);
-  }
+  bool cancel_injection(Event* event) override { return events_.Cancel(event); }
   RegisterFile& registers() override { return registers_; }
   Result fetch_registers(RegisterSet groups) override;
   Result commit_registers() override;

@@ -36,8 +36,7 @@ SvmVm* SvmVm::Make(const HostServices& host, SvmCpu& cpu,
     *why = "the host has no page for the VM";
     return nullptr;
   }
-  auto* const vm =
-      new (pages) SvmVm(host, cpu, features, limits, needs, knobs);
+  auto* const vm = new (pages) SvmVm(host, cpu, features, limits, needs, knobs);
   bool made = vm->ok();
   for (std::uint32_t i = 0; made && i < needs.vcpus; ++i) made = vm->AddVcpu();
   if (made) return vm;
@@ -52,9 +51,9 @@ void SvmVm::Destroy(SvmVm* vm) {
   host.free_pages(host.context, vm, PagesOf(sizeof(SvmVm)));
 }
 
-SvmVm::SvmVm(const HostServices& host, SvmCpu& cpu,
-             const SvmFeatures& features, const SvmLimits& limits,
-             const VmNeeds& needs, const NativeKnobValues& knobs)
+SvmVm::SvmVm(const HostServices& host, SvmCpu& cpu, const SvmFeatures& features,
+             const SvmLimits& limits, const VmNeeds& needs,
+             const NativeKnobValues& knobs)
     : host_(host),
       knobs_(knobs),
       limits_(limits),

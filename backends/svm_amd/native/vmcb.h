@@ -14,10 +14,10 @@
 namespace worldswitch::svm {
 
 struct VmcbControl {
-  std::uint16_t cr_read_intercepts;   // 000, bit n: CRn
-  std::uint16_t cr_write_intercepts;  // 002
-  std::uint16_t dr_read_intercepts;   // 004, bit n: DRn
-  std::uint16_t dr_write_intercepts;  // 006
+  std::uint16_t cr_read_intercepts;    // 000, bit n: CRn
+  std::uint16_t cr_write_intercepts;   // 002
+  std::uint16_t dr_read_intercepts;    // 004, bit n: DRn
+  std::uint16_t dr_write_intercepts;   // 006
   std::uint32_t exception_intercepts;  // 008, by vector
   std::uint32_t intercepts1;           // 00C, SvmIntercept1
   std::uint32_t intercepts2;           // 010, SvmIntercept2
@@ -46,10 +46,10 @@ struct VmcbControl {
   std::uint64_t lbr_control;               // 0B8
   std::uint32_t clean;                     // 0C0, SvmClean
   std::uint32_t reserved_0c4;
-  std::uint64_t next_rip;                  // 0C8, with NRIPS
-  std::uint8_t instruction_byte_count;     // 0D0, with decode assists
-  std::uint8_t instruction_bytes[15];      // 0D1
-  std::uint64_t avic_backing_page;         // 0E0
+  std::uint64_t next_rip;               // 0C8, with NRIPS
+  std::uint8_t instruction_byte_count;  // 0D0, with decode assists
+  std::uint8_t instruction_bytes[15];   // 0D1
+  std::uint64_t avic_backing_page;      // 0E0
   std::uint64_t reserved_0e8;
   std::uint64_t avic_logical_table;   // 0F0
   std::uint64_t avic_physical_table;  // 0F8
@@ -94,12 +94,12 @@ struct VmcbSave {
   std::uint64_t sysenter_eip;    // 638
   std::uint64_t cr2;             // 640
   std::uint8_t reserved_648[0x668 - 0x648];
-  std::uint64_t g_pat;             // 668
-  std::uint64_t debug_control;     // 670
-  std::uint64_t branch_from;       // 678
-  std::uint64_t branch_to;         // 680
-  std::uint64_t exception_from;    // 688
-  std::uint64_t exception_to;      // 690
+  std::uint64_t g_pat;           // 668
+  std::uint64_t debug_control;   // 670
+  std::uint64_t branch_from;     // 678
+  std::uint64_t branch_to;       // 680
+  std::uint64_t exception_from;  // 688
+  std::uint64_t exception_to;    // 690
   std::uint8_t reserved_698[0x1000 - 0x698];
 };
 
@@ -177,7 +177,8 @@ struct SvmNestedControl {
 
 // VMCB 0C0: a set bit tells the processor that the group is as it left it.
 struct SvmClean {
-  static constexpr std::uint32_t kIntercepts = 1u << 0;  // TSC offset, pause too
+  static constexpr std::uint32_t kIntercepts = 1u
+                                               << 0;  // TSC offset, pause too
   static constexpr std::uint32_t kPermissionMaps = 1u << 1;
   static constexpr std::uint32_t kAsid = 1u << 2;
   static constexpr std::uint32_t kVirtualInterrupt = 1u << 3;
