@@ -55,7 +55,7 @@ KnobSet KnobSetOf(const NativeKnobTable& table) {
 }
 
 KnobSet NativeKnobs(LabEngine engine) {
-  return KnobSetOf(engine == LabEngine::kSvmNative ? svm::SvmNativeKnobs()
+  return KnobSetOf(engine == LabEngine::kSvmNative ? SvmNativeKnobs()
                                                    : VmxNativeKnobs());
 }
 
