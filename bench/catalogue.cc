@@ -8,15 +8,6 @@
 namespace worldswitch {
 namespace {
 
-using ListFunction = ScenarioList (*)();
-constexpr ListFunction kLists[] = {
-    ControlScenarios,  KernelScenarios,      VmexitKernelScenarios,
-    KernelIoScenarios, KernelAskedScenarios, FastScenarios,
-    UserScenarios,     VmexitUserScenarios,  UserAskedScenarios,
-    IrqScenarios,      ApicIrqScenarios,     VmexitIrqScenarios,
-    VcpuScenarios,     NativeScenarios};
-constexpr std::size_t kListCount = sizeof(kLists) / sizeof(kLists[0]);
-
 bool CpuIsAmd() {
   std::uint32_t eax = 0;
   std::uint32_t ebx = 0;
@@ -36,7 +27,7 @@ AllScenarios::Iterator::Iterator(std::size_t list, std::size_t index)
 }
 
 const Scenario& AllScenarios::Iterator::operator*() const {
-  return kLists[list_]()[index_];
+  return ScenarioLists()[list_]()[index_];
 }
 
 AllScenarios::Iterator& AllScenarios::Iterator::operator++() {
@@ -46,14 +37,17 @@ AllScenarios::Iterator& AllScenarios::Iterator::operator++() {
 }
 
 void AllScenarios::Iterator::SkipEnds() {
-  while (list_ < kListCount && index_ >= kLists[list_]().size()) {
+  const std::span<const ListFunction> lists = ScenarioLists();
+  while (list_ < lists.size() && index_ >= lists[list_]().size()) {
     ++list_;
     index_ = 0;
   }
 }
 
 AllScenarios::Iterator AllScenarios::begin() const { return {0, 0}; }
-AllScenarios::Iterator AllScenarios::end() const { return {kListCount, 0}; }
+AllScenarios::Iterator AllScenarios::end() const {
+  return {ScenarioLists().size(), 0};
+}
 
 const char* ScenarioPlaceName(ScenarioPlace place) {
   switch (place) {

@@ -29,7 +29,6 @@ constexpr Scenario kScenarios[] = {
     {.name = "control/immediate_exit",
      .summary = "run with a kick pending: into the engine and back, no entry",
      .proof = "run returns Interrupted every time",
-     .place = ScenarioPlace::kKvm,
      .kind = ScenarioKind::kHostCall,
      .proof_kind = ProofKind::kHostSide,
      .host_call = RunIsInterrupted,

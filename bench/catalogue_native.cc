@@ -99,7 +99,7 @@ ExitRole OnWrmsr(ExitScene&, Exit& exit) {
 }
 
 // See guests/native_payloads.inc: of the three in an iteration, the flagged
-// one.
+// one. The control raises the flag as well, and its second stamp takes it.
 ExitRole OnTimeStamp(ExitScene& scene, Exit& exit) {
   if (exit.reason != ExitReason::kTimeStamp ||
       exit.time_stamp.result == nullptr) {
@@ -107,9 +107,9 @@ ExitRole OnTimeStamp(ExitScene& scene, Exit& exit) {
   }
   *exit.time_stamp.result = ReadTsc();
   std::byte& flag = scene.memory[WS_MAILBOX_FLAG];
-  if (scene.control || flag == std::byte{0}) return ExitRole::kAuxiliary;
+  const bool flagged = flag != std::byte{0};
   flag = std::byte{0};
-  return ExitRole::kMeasured;
+  return flagged && !scene.control ? ExitRole::kMeasured : ExitRole::kAuxiliary;
 }
 
 ExitRole OnMisconfigured(ExitScene& scene, Exit& exit) {
@@ -271,7 +271,7 @@ constexpr Scenario kScenarios[] = {
            Payload::k_mmio_write, kAllModes, OnMisconfigured, MisconfigureHole),
     Native("native/page_fault_4k",
            "a write to a nested page of 4 KiB that is not present; the caller "
-           "maps it",
+           "maps it (batch holds the unmapping, too)",
            kFaultReturned, Payload::k_touch_again, kRing0 | kRing3,
            OnNestedPage, PrepareNestedPage<NestedPageSize::k4KiB>),
     Native("native/page_fault_2m", "the same with a nested page of 2 MiB",

@@ -34,7 +34,6 @@ constexpr Scenario kScenarios[] = {
      .summary = "OUT; another VM has one entry and exit on this CPU before it "
                 "enters again: two round trips",
      .proof = "run returns each VM's OUT once an iteration",
-     .place = ScenarioPlace::kKvm,
      .payload = Payload::k_pio_out,
      .modes = kAllModes,
      .on_exit = OnOut,

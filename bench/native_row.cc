@@ -220,10 +220,11 @@ absl::Status NativeRow::Count(const NativeWords& words) {
   if (!open_.has_value()) return BadLine("outside a repetition");
   std::int64_t with = 0;
   std::int64_t without = 0;
-  const absl::Status read = NativeNumbers()
-                                .Take(words[2], 0, kMostCount, &with)
-                                .Take(words[3], 0, kMostCount, &without)
-                                .status();
+  const absl::Status read =
+      NativeNumbers()
+          .Take(words[2], -kMostCount, kMostCount, &with)
+          .Take(words[3], -kMostCount, kMostCount, &without)
+          .status();
   if (!read.ok()) return read;
   const Scenario& scenario = *row_->scenario;
   RepetitionFacts& facts = open_->facts;

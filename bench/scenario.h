@@ -11,6 +11,7 @@
 #include <span>
 
 #include "core/exit.h"
+#include "core/host_text.h"
 #include "core/vcpu_loop.h"
 #include "core/vm_ops.h"
 #include "guests/guests.h"
@@ -77,11 +78,11 @@ struct ExitScene {
 
 struct Scenario {
   const char* name = "";     // "user/pio_out"
-  const char* summary = "";  // what it does, one line
+  HostText summary = "";  // what it does, one line
   // The test of kvm-unit-tests' x86/vmexit that does the same, by the name it
   // prints; in ring 0, where its guest runs. Null: it has none.
   const char* vmexit_test = nullptr;
-  const char* proof = "";  // how it is proven, one line
+  HostText proof = "";  // how it is proven, one line
   ScenarioPlace place = ScenarioPlace::kAnywhere;
   ScenarioKind kind = ScenarioKind::kGuest;
   ProofKind proof_kind = ProofKind::kExitSeen;
@@ -150,7 +151,13 @@ ScenarioList VmexitUserScenarios();
 ScenarioList VmexitIrqScenarios();
 ScenarioList NativeScenarios();
 
-// All scenarios, in the order of the table.
+// The lists of this program, in the order of the table. Whoever links the
+// scenarios chooses: bench/scenario_lists.cc has all of them, and the boot
+// image those that need no KVM (native/scenario_lists.cc).
+using ListFunction = ScenarioList (*)();
+std::span<const ListFunction> ScenarioLists();
+
+// All scenarios of those lists.
 class AllScenarios {
  public:
   class Iterator {

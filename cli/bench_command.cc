@@ -19,6 +19,7 @@
 #include "cli/backends.h"
 #include "cli/commands.h"
 #include "cli/exit_code.h"
+#include "cli/native_lab_command.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
 #include "cli/table.h"
@@ -28,6 +29,7 @@
 namespace worldswitch {
 namespace {
 
+constexpr char kAuto[] = "auto";
 constexpr char kFormatTable[] = "table";
 constexpr char kFormatVmexit[] = "vmexit";
 
@@ -40,7 +42,7 @@ constexpr std::chrono::milliseconds kPatience(2000);
 constexpr std::chrono::milliseconds kLabPatience(500);
 
 struct BenchArguments {
-  std::string backend = "auto";
+  std::string backend = kAuto;
   std::vector<std::string> scenarios;
   std::string mode;
   std::vector<std::string> knobs;
@@ -117,6 +119,34 @@ absl::Status OpenOutput(const std::string& path,
   return absl::OkStatus();
 }
 
+// The same for a lab that needs no /dev/kvm; empty: something was asked for
+// that only KVM or a clock has.
+std::optional<std::vector<std::string>> NativeWords(
+    const BenchArguments& arguments, const SessionOptions& options) {
+  const bool native = std::all_of(options.scenarios.begin(),
+                                  options.scenarios.end(), HasNativeScenario);
+  if (ThisLab() || arguments.backend != kAuto || !arguments.knobs.empty() ||
+      arguments.cpu || arguments.seconds || !native ||
+      arguments.format != kFormatTable) {
+    return std::nullopt;
+  }
+  std::vector<std::string> words = {"bench"};
+  for (const std::string& glob : options.scenarios) {
+    words.insert(words.end(), {"--scenario", glob});
+  }
+  if (arguments.counts_given) {
+    words.insert(words.end(),
+                 {"--samples", absl::StrCat(options.samples), "--repetitions",
+                  absl::StrCat(options.repetitions)});
+  }
+  for (const auto& [name, value] : {std::pair("--mode", arguments.mode),
+                                    std::pair("--json", arguments.json),
+                                    std::pair("--raw", arguments.raw)}) {
+    if (!value.empty()) words.insert(words.end(), {name, value});
+  }
+  return words;
+}
+
 int RunBench(const BenchArguments& arguments) {
   SessionOptions options;
   absl::Status made = MakeOptions(arguments, &options);
@@ -140,7 +170,16 @@ int RunBench(const BenchArguments& arguments) {
   int code = kExitOk;
   const std::unique_ptr<Backend> backend =
       OpenBackend(arguments.backend, &code);
-  if (backend == nullptr) return code;
+  if (backend == nullptr) {
+    const auto words = NativeWords(arguments, options);
+    if (code != kExitNoBackend || !words) return code;
+    std::cerr << "worldswitch: so this is the lab svm_native instead: SVM in "
+                 "ring 0 under QEMU, which counts instructions and knows no "
+                 "time\n";
+    json.reset();
+    raw.reset();
+    return RunNativeLab({.engine = LabEngine::kSvmNative, .command = *words});
+  }
   absl::Status knobs = backend->knobs().Check(options.knobs);
   if (!knobs.ok()) return Fail(knobs, kExitUsage);
 
@@ -217,7 +256,9 @@ void AddBenchCommand(CLI::App& app, const ChooseCommand& choose) {
   CLI::App* bench = app.add_subcommand(
       "bench",
       "Measure exits: each scenario in each mode, with percentiles, legs and "
-      "proof.\nWithout options: all of them, on the best backend here.");
+      "proof.\nWithout options: all of them, on the best backend here; without "
+      "a "
+      "usable\n/dev/kvm in the lab svm_native.");
   bench
       ->add_option(
           "--backend", arguments->backend,

@@ -1,5 +1,3 @@
-#include <cerrno>
-#include <fstream>
 #include <iostream>
 #include <iterator>
 #include <memory>
@@ -12,7 +10,7 @@
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "cli/native_report.h"
-#include "core/host/errno_status.h"
+#include "lab/temporary_directory.h"
 
 namespace worldswitch {
 namespace {
@@ -21,25 +19,18 @@ struct ImportArguments {
   std::string log;
   std::string json;
   std::string raw;
+  std::string junit;
 };
 
 absl::StatusOr<std::string> ReadLog(const std::string& path) {
-  if (path == "-") {
-    return std::string(std::istreambuf_iterator<char>(std::cin), {});
-  }
-  std::ifstream file(path, std::ios::binary);
-  errno = 0;
-  std::string text(std::istreambuf_iterator<char>(file), {});
-  if (!file.is_open() || file.bad() || errno == EISDIR) {
-    return ErrnoStatus(errno, absl::StrCat("reading ", path),
-                       "name the file that the serial line was logged to");
-  }
-  return text;
+  if (path != "-") return ReadWholeFile(path);
+  return std::string(std::istreambuf_iterator<char>(std::cin), {});
 }
 
 int RunImport(const ImportArguments& arguments) {
   NativeOutputs outputs;
-  absl::Status opened = outputs.Open(arguments.json, arguments.raw);
+  absl::Status opened =
+      outputs.Open(arguments.json, arguments.raw, arguments.junit);
   if (!opened.ok()) {
     std::cerr << "worldswitch: " << opened.message() << "\n";
     return kExitUsage;
@@ -83,6 +74,10 @@ void AddImportCommand(CLI::App& app, const ChooseCommand& choose) {
   import
       ->add_option("--raw", arguments->raw,
                    "write every sample as CSV; '-' is standard output")
+      ->type_name("FILE");
+  import
+      ->add_option("--junit", arguments->junit,
+                   "write the clauses as JUnit XML; '-' is standard output")
       ->type_name("FILE");
   import->callback([arguments, choose] {
     choose([arguments] { return RunImport(*arguments);

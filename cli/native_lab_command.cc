@@ -22,6 +22,8 @@
 #include "cli/native_report.h"
 #include "core/host/suggest.h"
 #include "lab/native_boot.h"
+#include "lab/native_knobs.h"
+#include "lab/temporary_directory.h"
 
 namespace worldswitch {
 namespace {
@@ -35,6 +37,7 @@ struct ImageCommand {
   std::vector<std::string> words;  // for the image
   std::string json;                // for us
   std::string raw;
+  std::string junit;
 };
 
 int Fail(const absl::Status& status, int code) {
@@ -46,18 +49,16 @@ int Fail(const absl::Status& status, int code) {
   return code;
 }
 
-// A glob must match something that can run without KVM.
 absl::Status CheckGlob(const std::string& glob, const char* engine) {
+  if (HasNativeScenario(glob)) return absl::OkStatus();
   std::vector<std::string> names;
   bool of_kvm = false;
   for (const Scenario& scenario : AllScenarios()) {
-    const bool matches = fnmatch(glob.c_str(), scenario.name, 0) == 0;
-    if (scenario.place == ScenarioPlace::kKvm) {
-      of_kvm = of_kvm || matches;
-      continue;
+    if (scenario.place != ScenarioPlace::kKvm) {
+      names.emplace_back(scenario.name);
+    } else {
+      of_kvm = of_kvm || fnmatch(glob.c_str(), scenario.name, 0) == 0;
     }
-    if (matches) return absl::OkStatus();
-    names.emplace_back(scenario.name);
   }
   if (of_kvm) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -66,6 +67,17 @@ absl::Status CheckGlob(const std::string& glob, const char* engine) {
   }
   return absl::InvalidArgumentError(absl::StrCat(
       "no scenario for ring 0 matches '", glob, "'", KnownNames(glob, names)));
+}
+
+// Knobs are checked before anything boots.
+absl::Status CheckKnobs(const std::vector<std::string>& knobs,
+                        LabEngine engine) {
+  KnobSettings settings;
+  for (const std::string& knob : knobs) {
+    absl::Status parsed = ParseKnobSetting(knob, &settings);
+    if (!parsed.ok()) return parsed;
+  }
+  return NativeKnobs(engine).Check(settings);
 }
 
 // The options of `bench` that the image knows, and those that are ours.
@@ -104,6 +116,8 @@ absl::StatusOr<ImageCommand> ParseBench(const NativeLabArguments& arguments) {
         "; it takes --scenario, --mode, --samples, --repetitions, --knob, "
         "--json, --raw, --virtual and --final"));
   }
+  absl::Status right = CheckKnobs(knobs, arguments.engine);
+  if (!right.ok()) return right;
   command.words = {kBench};
   for (const std::string& glob : scenarios) {
     absl::Status known = CheckGlob(glob, LabEngineName(arguments.engine));
@@ -134,7 +148,23 @@ absl::StatusOr<ImageCommand> ParseCommand(const NativeLabArguments& arguments) {
     return absl::InvalidArgumentError(absl::StrCat(
         "the image has no command '", word, "'", KnownNames(word, kCommands)));
   }
-  return ImageCommand{arguments.command, "", ""};
+  std::vector<std::string> knobs;
+  ImageCommand command;
+  for (std::size_t i = 0; i < arguments.command.size(); ++i) {
+    const std::string& option = arguments.command[i];
+    const bool has_value = i + 1 < arguments.command.size();
+    if (option == "--junit" && has_value) {
+      command.junit = arguments.command[++i];
+      continue;
+    }
+    if (option == "--knob" && has_value) {
+      knobs.push_back(arguments.command[i + 1]);
+    }
+    command.words.push_back(option);
+  }
+  absl::Status right = CheckKnobs(knobs, arguments.engine);
+  if (!right.ok()) return right;
+  return command;
 }
 
 // Prints the lines of a serial log that are for people, as they become whole.
@@ -174,13 +204,24 @@ std::vector<Fact> LabFacts(const InstalledEmulator& emulator,
 
 }  // namespace
 
+bool HasNativeScenario(const std::string& glob) {
+  for (const Scenario& scenario : AllScenarios()) {
+    if (scenario.place != ScenarioPlace::kKvm &&
+        fnmatch(glob.c_str(), scenario.name, 0) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
 int RunNativeLab(const NativeLabArguments& arguments) {
   absl::StatusOr<ImageCommand> command = ParseCommand(arguments);
   if (!command.ok()) return Fail(command.status(), kExitUsage);
   absl::StatusOr<std::string> line = NativeCommandLine(command->words);
   if (!line.ok()) return Fail(line.status(), kExitUsage);
   NativeOutputs outputs;
-  absl::Status opened = outputs.Open(command->json, command->raw);
+  absl::Status opened =
+      outputs.Open(command->json, command->raw, command->junit);
   if (!opened.ok()) return Fail(opened, kExitUsage);
   std::optional<OutputFile> kept;
   if (!arguments.log.empty()) {
@@ -207,15 +248,19 @@ int RunNativeLab(const NativeLabArguments& arguments) {
     return Fail(emulator.status(), words ? kExitUsage : kExitNoBackend);
   }
 
+  absl::StatusOr<TemporaryDirectory> work = TemporaryDirectory::Make();
+  if (!work.ok()) return Fail(work.status(), kExitFailed);
+  absl::StatusOr<NativeBoot> boot =
+      PrepareNativeBoot({.emulator = kind,
+                         .cpu_model = cpu_model,
+                         .command_line = *line,
+                         .directory = work->path()});
+  if (!boot.ok()) return Fail(boot.status(), kExitFailed);
   const bool bench = command->words.front() == kBench;
-  PlainLines plain(std::cout);
+  PlainLines plain(std::cerr);
   std::string text;
   const absl::Status ran = RunNativeBoot(
-      {.emulator = kind,
-       .cpu_model = cpu_model,
-       .command_line = *line,
-       .limit = std::chrono::seconds(arguments.timeout)},
-      stop,
+      *boot, std::chrono::seconds(arguments.timeout), stop,
       [&](const std::string& bytes) {
         if (!bench) plain.Take(bytes);
       },

@@ -15,6 +15,7 @@
 #include "absl/strings/strip.h"
 #include "bench/result_json.h"
 #include "cli/exit_code.h"
+#include "cli/native_clauses.h"
 #include "cli/table.h"
 #include "core/host/fingerprint.h"
 #include "core/host/wrap.h"
@@ -157,7 +158,6 @@ std::string NativeHead(const NativeLog& log) {
                  : NativeUnit(log),
           &text);
   AddLine("lab:", FactsOf(log, kLabPrefix), &text);
-  AddLine("path:", FactsOf(log, kPathPrefix), &text);
   AddLine("refused:", FactsOf(log, kRefusedPrefix), &text);
   if (log.repetitions > 0) {
     AddLine("run:",
@@ -169,28 +169,40 @@ std::string NativeHead(const NativeLog& log) {
   return text;
 }
 
+std::string NativePathText(const NativeLog& log) {
+  const std::string facts = FactsOf(log, kPathPrefix);
+  if (facts.empty()) return "";
+  return Wrap(absl::StrCat("The loop's path, ", NativeUnit(log),
+                           " from one exit to the next: ", facts, "."),
+              2);
+}
+
 std::string NativeChecksText(const NativeLog& log) {
-  return absl::StrCat(ChecksOf("clauses", log.clauses),
-                      ChecksOf("checks", log.checks));
+  return ChecksOf("checks", log.checks);
 }
 
 std::string NativeFieldAccessText(const std::vector<Row>& rows) {
-  std::map<std::array<double, 2>, std::vector<std::string>> alike;
+  // Counts, then scenarios in the table's order, each with its modes.
+  using Modes = std::vector<std::pair<std::string, std::string>>;
+  std::map<std::array<double, 2>, Modes> alike;
   for (const Row& row : rows) {
     const auto reads = row.per_iteration.find("vmreads");
     const auto writes = row.per_iteration.find("vmwrites");
     if (reads == row.per_iteration.end() || writes == row.per_iteration.end()) {
       continue;
     }
-    std::string name = row.scenario->name;
-    if (row.mode.has_value()) {
-      absl::StrAppend(&name, " ", GuestModeName(*row.mode));
+    Modes& modes = alike[{reads->second, writes->second}];
+    if (modes.empty() || modes.back().first != row.scenario->name) {
+      modes.emplace_back(row.scenario->name, "");
     }
-    alike[{reads->second, writes->second}].push_back(std::move(name));
+    if (!row.mode.has_value()) continue;
+    absl::StrAppend(&modes.back().second, " ", GuestModeName(*row.mode));
   }
   if (alike.empty()) return "";
   std::string text = "VMREADs, VMWRITEs an iteration:\n";
-  for (const auto& [counts, names] : alike) {
+  for (const auto& [counts, modes] : alike) {
+    std::vector<std::string> names;
+    for (const auto& [name, those] : modes) names.push_back(name + those);
     const std::string head =
         absl::StrFormat("  %4g, %4g  ", counts[0], counts[1]);
     absl::StrAppend(&text, Wrap(absl::StrCat(head, absl::StrJoin(names, ", ")),
@@ -200,9 +212,10 @@ std::string NativeFieldAccessText(const std::vector<Row>& rows) {
 }
 
 absl::Status NativeOutputs::Open(const std::string& json,
-                                 const std::string& raw) {
+                                 const std::string& raw,
+                                 const std::string& junit) {
   const std::pair<const std::string&, std::optional<OutputFile>&> kFiles[] = {
-      {json, json_}, {raw, raw_}};
+      {json, json_}, {raw, raw_}, {junit, junit_}};
   for (const auto& [path, file] : kFiles) {
     if (path.empty()) continue;
     absl::StatusOr<OutputFile> opened = OutputFile::Open(path);
@@ -237,7 +250,9 @@ int NativeOutputs::Show(const NativeLog& log, const std::string& date) {
     table.color = !to_stderr_ && isatty(STDOUT_FILENO) == 1;
     out << TableBody(result, table) << NativeFieldAccessText(log.rows);
   }
-  out << NativeChecksText(log) << std::flush;
+  const ClauseReport clauses = NativeClauseReport(log, EngineOf(log));
+  if (!clauses.results.empty()) out << ClauseReportText(clauses);
+  out << NativePathText(log) << NativeChecksText(log) << std::flush;
   int code = ExitCodeOf(log);
   const ResultContext context = {.date = date,
                                  .version = WORLDSWITCH_VERSION,
@@ -256,6 +271,7 @@ int NativeOutputs::Show(const NativeLog& log, const std::string& date) {
   };
   if (json_.has_value()) commit(json_, ResultJson(result, context));
   if (raw_.has_value()) commit(raw_, RawCsv(result));
+  if (junit_.has_value()) commit(junit_, ClauseReportJUnit(clauses));
   return code;
 }
 

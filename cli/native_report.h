@@ -18,7 +18,8 @@ namespace worldswitch {
 class NativeOutputs {
  public:
   // "" for none; "-" is standard output, and the table goes to standard error.
-  absl::Status Open(const std::string& json, const std::string& raw);
+  absl::Status Open(const std::string& json, const std::string& raw,
+                    const std::string& junit);
 
   // The table, the checks and the files of a log. Returns the exit code: the
   // image's own verdict, or that something could not be written.
@@ -27,6 +28,7 @@ class NativeOutputs {
  private:
   std::optional<OutputFile> json_;
   std::optional<OutputFile> raw_;
+  std::optional<OutputFile> junit_;
   bool to_stderr_ = false;
 };
 
@@ -35,7 +37,9 @@ std::string NativeUnit(const NativeLog& log);
 
 // The machine, by the facts of the log: a line for each kind of fact.
 std::string NativeHead(const NativeLog& log);
-// How many clauses and checks passed, and each that did not, with its reason.
+// What the image counted of the loop itself, without stamps. "": nothing.
+std::string NativePathText(const NativeLog& log);
+// How many checks passed, and each that did not, with its reason.
 // "": there are none.
 std::string NativeChecksText(const NativeLog& log);
 // VMREADs and VMWRITEs of an iteration, rows alike together. "": not counted.

@@ -235,11 +235,15 @@ void ClauseRig::Write32(std::uint64_t gpa, std::uint32_t value) {
 
 Exit ClauseRig::Run(std::uint32_t vcpu_index) {
   VcpuOps& runs = vcpu(vcpu_index);
-  host_.BeginRun(vm_, vcpu_index);
-  const Exit exit = runs.run();
-  hung_[vcpu_index] = host_.EndRun(vm_, vcpu_index);
-  runs.handle_exit(exit);
-  return exit;
+  for (;;) {
+    host_.BeginRun(vm_, vcpu_index);
+    const Exit exit = runs.run();
+    hung_[vcpu_index] = host_.EndRun(vm_, vcpu_index);
+    // What the backend deals with by itself, a host's interrupt or the IRET
+    // that ends an NMI's handler, is no exit of the guest's.
+    const Disposition disposition = runs.handle_exit(exit);
+    if (disposition == Disposition::kToCaller || hung_[vcpu_index]) return exit;
+  }
 }
 
 bool ClauseRig::RunTo(ExitReason reason, Exit* exit) {

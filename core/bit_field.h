@@ -70,6 +70,20 @@ struct BitField {
 // All fields of one word, lowest first. Empty: nothing is defined.
 using BitFields = std::span<const BitField>;
 
+// Of a table whose words only a program of an operating system takes apart:
+// the boot image is compiled without them (see core/host_text.h).
+class HostBitFields : public BitFields {
+ public:
+  constexpr HostBitFields() = default;
+#ifdef WS_NATIVE_IMAGE
+  template <typename Fields>
+  constexpr HostBitFields(const Fields& /*fields*/) {}
+#else
+  template <typename Fields>
+  constexpr HostBitFields(const Fields& fields) : BitFields(fields) {}
+#endif
+};
+
 constexpr BitField FlagField(const char* name, std::uint8_t bit) {
   return BitField{.name = name, .low = bit};
 }

@@ -30,15 +30,24 @@ struct NativeBootOptions {
   LabEmulator emulator = LabEmulator::kQemu;
   std::string cpu_model;
   std::string command_line;
-  std::chrono::seconds limit{600};
+  std::string directory;  // for everything the boot leaves behind
 };
 
-// Boots, and gives the whole serial log once it is complete. on_text is called
-// for what comes, as it comes; may be empty. Errors end with the log's last
-// lines: DeadlineExceeded, Unavailable (the emulator ended early); Cancelled:
-// *stop was set. *log is what came until then.
+// A boot that is ready to be started.
+struct NativeBoot {
+  Subprocess::Options command;
+  std::string serial;  // the file that gets the log
+};
+
+// Writes what the emulator needs into the directory; starts nothing.
+absl::StatusOr<NativeBoot> PrepareNativeBoot(const NativeBootOptions& options);
+
+// Boots, until the log is complete: then ok. *log is what came, in every case;
+// on_text is called for it as it comes, and may be empty. Errors end with the
+// log's last lines: DeadlineExceeded (`limit` is over), Unavailable (the
+// emulator ended early); Cancelled: *stop was set.
 absl::Status RunNativeBoot(
-    const NativeBootOptions& options, const StopFlag& stop,
+    const NativeBoot& boot, std::chrono::seconds limit, const StopFlag& stop,
     const std::function<void(const std::string& text)>& on_text,
     std::string* log);
 

@@ -32,9 +32,9 @@ class Parser {
     bool* flag;
   };
   struct CommandList {
-    Command items[6];
+    Command items[7];
     const Command* begin() const { return items; }
-    const Command* end() const { return items + 6; }
+    const Command* end() const { return items + 7; }
   };
 
   CommandList Commands() {
@@ -43,7 +43,8 @@ class Parser {
              {"conformance", &options_.conformance},
              {"failures", &options_.failures},
              {"random", &options_.random},
-             {"report", &options_.report}}};
+             {"report", &options_.report},
+             {"exception", &options_.exception}}};
   }
 
   bool* FlagOf(TextView word) {

@@ -10,6 +10,7 @@
 //   failures     refused entries, provoked
 //   random       random guests             --runs N, --seed S
 //   report       what the CPU can do, what was refused
+//   exception    an exception of the image's own, to see it reported
 //
 // All but report take --knob NAME=VALUE (repeats). Several commands are done in
 // the order of this list.
@@ -39,6 +40,7 @@ struct Options {
   bool failures = false;
   bool random = false;
   bool report = false;
+  bool exception = false;
 
   TextList scenarios;  // none: all that make sense here
   TextList clauses;    // none: all

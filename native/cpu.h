@@ -74,6 +74,20 @@ inline std::uint64_t ReadCr4() {
   return value;
 }
 
+// The debug registers as they are after a reset.
+inline void ClearBreakpoints() {
+  constexpr std::uint64_t kNone = 0;
+  asm volatile(
+      "mov %0, %%dr0\n\tmov %0, %%dr1\n\tmov %0, %%dr2\n\tmov %0, %%dr3"
+      :
+      : "r"(kNone));
+}
+inline void DisarmBreakpoints() {
+  constexpr std::uint64_t kDr7 = 0x400;
+  constexpr std::uint64_t kDr6 = 0xffff0ff0;
+  asm volatile("mov %0, %%dr7\n\tmov %1, %%dr6" : : "r"(kDr7), "r"(kDr6));
+}
+
 // What LGDT, LIDT, SGDT and SIDT take.
 struct [[gnu::packed]] TablePointer {
   std::uint16_t limit = 0;

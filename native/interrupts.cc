@@ -18,9 +18,11 @@ namespace worldswitch::native {
 namespace {
 
 constexpr std::size_t kStubBytes = 16;
+constexpr std::uint8_t kDebug = 1;
 constexpr std::uint8_t kNmi = 2;
 constexpr std::uint8_t kDoubleFault = 8;
 constexpr std::uint8_t kMachineCheck = 18;
+constexpr std::uint64_t kTrapFlag = 1u << 8;
 constexpr std::uint16_t kPicMasks[] = {0x21, 0xa1};
 
 // SDM 3A, 6.14.1.
@@ -45,6 +47,7 @@ alignas(16) constinit Gate idt[kVectors] = {};
 constinit Handler handlers[kVectors] = {};
 constinit std::uint64_t stray = 0;
 constinit std::uint64_t nmis = 0;
+constinit std::uint64_t debug_exceptions = 0;
 constinit bool reporting = false;
 
 std::uint8_t StackOf(std::size_t vector) {
@@ -128,6 +131,7 @@ void DispatchInterrupt(std::uint8_t vector) {
 
 std::uint64_t StrayInterrupts() { return stray; }
 std::uint64_t NmisTaken() { return nmis; }
+std::uint64_t DebugExceptionsTaken() { return debug_exceptions; }
 
 }  // namespace worldswitch::native
 
@@ -135,6 +139,10 @@ void ws_interrupt(worldswitch::native::InterruptFrame* frame) {
   using namespace worldswitch::native;
   if (frame->vector == kNmi) {
     ++nmis;
+  } else if (frame->vector == kDebug) {
+    ++debug_exceptions;
+    DisarmBreakpoints();
+    frame->rflags &= ~kTrapFlag;
   } else if (frame->vector < kFirstInterruptVector) {
     ReportException(*frame);
   } else {

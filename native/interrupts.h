@@ -32,8 +32,11 @@ void SetInterruptHandler(std::uint8_t vector, InterruptHandler handler,
 void DispatchInterrupt(std::uint8_t vector);
 // Interrupts that came for vectors without a handler; they are dropped.
 std::uint64_t StrayInterrupts();
-// Of NMIs: counted, and over with their IRET.
+// NMIs: counted, and over with their IRET.
 std::uint64_t NmisTaken();
+// #DBs that nothing of the image's asked for: a guest's own, delivered behind
+// its exit. All breakpoints are turned off, and the image goes on.
+std::uint64_t DebugExceptionsTaken();
 
 }  // namespace worldswitch::native
 

@@ -28,7 +28,6 @@ namespace worldswitch::native {
 namespace {
 
 constinit BootInformation boot_information;
-constinit Options options;
 
 class ConsoleReport final : public ReportSink {
  public:
@@ -45,7 +44,7 @@ class CpuText {
     __builtin_memcpy(text.text_, parts, sizeof(parts));
     return text;
   }
-  // The brand string; empty where the CPU has none.
+  // The brand string, without blanks behind it; empty where the CPU has none.
   static CpuText Brand() {
     constexpr std::uint32_t kFirst = 0x80000002;
     constexpr std::uint32_t kLeaves = 3;
@@ -54,6 +53,10 @@ class CpuText {
     for (std::uint32_t i = 0; i < kLeaves; ++i) {
       const CpuidLeaf leaf = Cpuid(kFirst + i);
       __builtin_memcpy(text.text_ + i * sizeof(leaf), &leaf, sizeof(leaf));
+    }
+    for (std::size_t end = Length(text.text_);
+         end > 0 && text.text_[end - 1] == ' '; --end) {
+      text.text_[end - 1] = 0;
     }
     return text;
   }
@@ -74,8 +77,9 @@ class CpuText {
     console.Put('\'').Text(error.word.data, error.word.size).Text("': ");
   }
   console.Text(error.what).End();
-  console.Text("commands: report, bench, path, conformance, failures, random");
-  console.End();
+  console.Text(
+      "commands: report, bench, path, conformance, failures, random, ");
+  console.Text("exception").End();
   EndMachine(native_log::kDoneUsage);
 }
 
@@ -94,7 +98,7 @@ NativeBackend& FindBackend() {
   EndWithoutEngine("this CPU", "neither VMX nor SVM can be used");
 }
 
-void SetKnobs(VmMaker& maker) {
+void SetKnobs(VmMaker& maker, const Options& options) {
   for (std::size_t i = 0; i < options.knobs.size; ++i) {
     const TextView knob = options.knobs.items[i];
     switch (maker.SetKnob(knob)) {
@@ -120,9 +124,9 @@ void SetKnobs(VmMaker& maker) {
 }
 
 // False: something failed.
-bool DoCommands(NativeBackend& backend) {
+bool DoCommands(NativeBackend& backend, const Options& options) {
   VmMaker maker(backend);
-  SetKnobs(maker);
+  SetKnobs(maker, options);
   const FinalLoops final_loops = FinalLoopsOf(backend);
   bool good = true;
   if (options.bench) {
@@ -130,7 +134,8 @@ bool DoCommands(NativeBackend& backend) {
     BenchRunner runner(maker, kImageHost, options);
     TextView unmatched;
     if (!runner.Check(&unmatched)) {
-      EndWithUsage({.word = unmatched, .what = "no scenario matches"});
+      EndWithUsage(
+          {.word = unmatched, .what = "no scenario of ring 0 matches"});
     }
     LogInfo("loop", options.final_loop ? "final" : "virtual");
     runner.Run(options.final_loop ? final_loops.block : nullptr);
@@ -174,9 +179,14 @@ bool DoCommands(NativeBackend& backend) {
   LogInfo("vendor", CpuText::Vendor().c_str());
   LogInfo("cpu", CpuText::Brand().c_str());
   LogInfo("memory_kib", Pages().free_pages() * kPageBytes / 1024);
+  Options options;
   UsageError error;
   if (!ParseCommandLine(boot_information.command_line(), &options, &error)) {
     EndWithUsage(error);
+  }
+  if (options.exception) {
+    SetActivity("exception", 0);
+    asm volatile("ud2");
   }
   NativeBackend& backend = FindBackend();
   LogInfo("backend", backend.name());
@@ -187,7 +197,7 @@ bool DoCommands(NativeBackend& backend) {
   ConsoleReport report;
   backend.Report(report);
   const std::uint64_t pages = Pages().free_pages();
-  const bool good = DoCommands(backend);
+  const bool good = DoCommands(backend, options);
   const bool leaked = Pages().free_pages() != pages;
   if (leaked) {
     console.Text("pages were not given back: ");

@@ -11,7 +11,6 @@ namespace worldswitch::native {
 namespace {
 
 constexpr std::uint32_t kIterations = 100;
-constexpr std::uint64_t kHypercall = 1;
 
 struct Path {
   const char* name;
@@ -107,24 +106,6 @@ void Report(const char* name, const char* loop_name, VmMaker& maker,
 }
 
 }  // namespace
-
-LoopAction PathHandler::HandleExit(Exit& exit) {
-  switch (exit.reason) {
-    case ExitReason::kCpuid:
-      if (exit.cpuid.result == nullptr) return LoopAction::kReturn;
-      __builtin_memset(exit.cpuid.result, 0, 4 * sizeof(std::uint64_t));
-      return LoopAction::kResume;
-    case ExitReason::kHypercall:
-      return exit.hypercall.number == kHypercall ? LoopAction::kResume
-                                                 : LoopAction::kReturn;
-    case ExitReason::kIo:
-      if (exit.io.port == WS_PORT_TEST) return LoopAction::kResume;
-      done_ = exit.io.port == WS_PORT_DONE;
-      return LoopAction::kReturn;
-    default:
-      return LoopAction::kReturn;
-  }
-}
 
 void RunPath(VmMaker& maker, PathLoop final_loop) {
   for (const Path& path : kPaths) {

@@ -9,7 +9,10 @@
 #ifndef WORLDSWITCH_NATIVE_PATH_RUNNER_H_
 #define WORLDSWITCH_NATIVE_PATH_RUNNER_H_
 
+#include <cstdint>
+
 #include "core/vcpu_loop.h"
+#include "guests/layout.h"
 #include "native/vm_maker.h"
 
 namespace worldswitch::native {
@@ -17,7 +20,25 @@ namespace worldswitch::native {
 // Answers the exits of the path's guests.
 class PathHandler final : public ExitHandler {
  public:
-  LoopAction HandleExit(Exit& exit) override;
+  static constexpr std::uint64_t kHypercall = 1;  // the guests' number
+
+  LoopAction HandleExit(Exit& exit) override {
+    switch (exit.reason) {
+      case ExitReason::kCpuid:
+        if (exit.cpuid.result == nullptr) return LoopAction::kReturn;
+        __builtin_memset(exit.cpuid.result, 0, 4 * sizeof(std::uint64_t));
+        return LoopAction::kResume;
+      case ExitReason::kHypercall:
+        return exit.hypercall.number == kHypercall ? LoopAction::kResume
+                                                   : LoopAction::kReturn;
+      case ExitReason::kIo:
+        if (exit.io.port == WS_PORT_TEST) return LoopAction::kResume;
+        done_ = exit.io.port == WS_PORT_DONE;
+        return LoopAction::kReturn;
+      default:
+        return LoopAction::kReturn;
+    }
+  }
   bool done() const { return done_; }
 
  private:

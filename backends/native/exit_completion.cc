@@ -71,12 +71,27 @@ MmioExit ExitCompletion::BeginMmio(const MemoryInstruction& instruction,
                                    const GeneralRegisters& registers) {
   kind_ = Kind::kMmio;
   instruction_ = instruction;
+  stage_ = instruction.is_read_modify_write() ? Stage::kRead : Stage::kNone;
+  gpa_ = gpa;
   length_ = instruction.length;
   value_ = instruction.is_write() ? StoredValue(instruction, registers) : 0;
   return {.gpa = gpa,
           .data = &value_,
           .length = instruction.access_bytes,
           .is_write = instruction.is_write()};
+}
+
+bool ExitCompletion::NextAccess(const GeneralRegisters& registers,
+                                MmioExit* exit) {
+  if (!mid_instruction()) return false;
+  stage_ = Stage::kWrite;
+  read_ = value_;
+  value_ = Compute(instruction_, read_, registers).value;
+  *exit = {.gpa = gpa_,
+           .data = &value_,
+           .length = instruction_.access_bytes,
+           .is_write = true};
+  return true;
 }
 
 MsrExit ExitCompletion::BeginMsr(bool is_write, std::uint8_t instruction_length,
@@ -116,6 +131,7 @@ ExitCompletion::Effect ExitCompletion::Finish(GeneralRegisters& registers) {
       break;
     }
     case Kind::kMmio:
+      if (stage_ == Stage::kWrite) value_ = read_;
       if (!FinishMemoryInstruction(instruction_, value_, registers)) return {};
       break;
     case Kind::kRdmsr:

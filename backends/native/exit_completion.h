@@ -46,7 +46,8 @@ class ExitCompletion {
   bool pending() const { return kind_ != Kind::kNone; }
 
   // Each begins one exit; nothing is pending before. What is borrowed stays
-  // good until Finish. registers: rflags is looked at for string accesses.
+  // good until Finish. registers: rsp and rflags are looked at as well, by all
+  // but BeginIo and BeginMsr, and by what finishes a device access.
 
   // Nothing but going on behind the instruction.
   void BeginSkip(std::uint8_t instruction_length);
@@ -60,6 +61,15 @@ class ExitCompletion {
   // engine_reason of the exit is 0.
   MsrExit BeginMsr(bool is_write, std::uint8_t instruction_length,
                    const GeneralRegisters& registers);
+
+  // Before the next run. A device access that reads and then writes has a
+  // second exit, without an entry in between. True: *exit is that one. False:
+  // there is none, or it was given already; Finish.
+  bool NextAccess(const GeneralRegisters& registers, MmioExit* exit);
+  // Between those two there are no registers to be had (CMP.2).
+  bool mid_instruction() const {
+    return kind_ == Kind::kMmio && stage_ == Stage::kRead;
+  }
 
   // Does it; nothing is pending afterwards. Of an instruction that is not done,
   // a repeated one, RIP stays, and it exits again.
@@ -78,9 +88,13 @@ class ExitCompletion {
     kWrmsr,
   };
 
+  // Of a device access that reads and then writes.
+  enum class Stage : std::uint8_t { kNone, kRead, kWrite };
+
   static constexpr std::size_t kStringBytes = 4096;
 
   Kind kind_ = Kind::kNone;
+  Stage stage_ = Stage::kNone;
   std::uint8_t length_ = 0;
   std::uint8_t inject_gp_ = 0;
   std::uint32_t elements_ = 0;
@@ -88,6 +102,8 @@ class ExitCompletion {
   MemoryInstruction instruction_;
   std::byte* guest_ = nullptr;  // INS: where the data goes
   std::uint64_t value_ = 0;     // of a single access, or the MSR
+  std::uint64_t gpa_ = 0;       // of a device access
+  std::uint64_t read_ = 0;      // what it read, while it writes
   alignas(8) std::byte string_[kStringBytes];
 };
 

@@ -4,6 +4,7 @@ namespace worldswitch {
 namespace {
 
 using Kind = MemoryInstruction::Kind;
+using Operation = MemoryInstruction::Operation;
 
 constexpr std::uint64_t kDirectionFlag = 1 << 10;
 
@@ -46,7 +47,7 @@ Prefixes ReadPrefixes(const std::uint8_t* bytes, std::size_t count,
       case 0x65:
         prefixes.segment = static_cast<std::uint8_t>(4 + byte - 0x64);
         break;
-      case 0xf0:  // LOCK: no MOV takes it; its #UD came first
+      case 0xf0:  // LOCK: where it is not allowed, #UD came first
         break;
       default:
         is_prefix = false;
@@ -127,7 +128,48 @@ struct Opcode {
   bool has_modrm = false;
   bool is_byte = false;  // else of operand size
   Kind kind = Kind::kLoad;
+  Operation operation = Operation::kAdd;
+  bool register_is_first = false;
+  bool is_group = false;  // ModRM's register field says which operation
 };
+
+// 00 to 3F: eight operations, in four forms with ModRM each.
+Opcode FindArithmetic(std::uint8_t byte) {
+  const unsigned form = byte & 7;
+  if (form > 3) return {};
+  Opcode opcode = {.known = true, .has_modrm = true, .is_byte = form % 2 == 0};
+  opcode.operation = static_cast<Operation>(byte >> 3);
+  opcode.register_is_first = form >= 2;
+  opcode.kind = opcode.register_is_first ? Kind::kCombine : Kind::kModify;
+  if (opcode.operation == Operation::kCompare) opcode.kind = Kind::kCompare;
+  return opcode;
+}
+
+// Groups 1, 3, 4 and 5 by ModRM's register field. False: none of those.
+bool ResolveGroup(std::uint8_t byte, unsigned reg,
+                  MemoryInstruction* instruction, bool* has_immediate) {
+  instruction->kind = Kind::kModify;
+  *has_immediate = true;
+  if (byte <= 0x83) {
+    instruction->operation = static_cast<Operation>(reg);
+  } else if (byte >= 0xfe) {
+    *has_immediate = false;
+    if (reg > 1) return false;
+    instruction->operation =
+        reg == 0 ? Operation::kIncrement : Operation::kDecrement;
+  } else {
+    *has_immediate = reg <= 1;
+    if (reg > 3) return false;
+    instruction->operation = reg <= 1   ? Operation::kTest
+                             : reg == 2 ? Operation::kNot
+                                        : Operation::kNegate;
+  }
+  if (instruction->operation == Operation::kCompare ||
+      instruction->operation == Operation::kTest) {
+    instruction->kind = Kind::kCompare;
+  }
+  return true;
+}
 
 Opcode FindOpcode(std::uint8_t byte, bool two_byte) {
   if (two_byte) {
@@ -143,7 +185,25 @@ Opcode FindOpcode(std::uint8_t byte, bool two_byte) {
     }
   }
   const bool is_byte = (byte & 1) == 0;
+  if (byte < 0x40) return FindArithmetic(byte);
   switch (byte) {
+    case 0x80:
+    case 0x81:
+    case 0x83:
+    case 0xf6:
+    case 0xf7:
+    case 0xfe:
+    case 0xff:
+      return {.known = true,
+              .has_modrm = true,
+              .is_byte = is_byte,
+              .is_group = true};
+    case 0x84:
+    case 0x85:
+      return {true, true, is_byte, Kind::kCompare, Operation::kTest};
+    case 0x86:
+    case 0x87:
+      return {true, true, is_byte, Kind::kModify, Operation::kExchange};
     case 0x63:
       return {true, true, false, Kind::kLoadSignExtend};
     case 0x88:
@@ -197,6 +257,8 @@ bool DecodeMemoryInstruction(const std::uint8_t* bytes, std::size_t count,
   MemoryInstruction& found = *instruction;
   const std::uint8_t operand = OperandBytes(prefixes, code);
   found.kind = opcode.kind;
+  found.operation = opcode.operation;
+  found.register_is_first = opcode.register_is_first;
   found.address_bytes = AddressBytes(prefixes, code);
   found.access_bytes = opcode.is_byte ? 1 : operand;
   found.register_bytes = found.access_bytes;
@@ -205,6 +267,18 @@ bool DecodeMemoryInstruction(const std::uint8_t* bytes, std::size_t count,
     if (!ReadModRm(bytes, count, found.address_bytes, &at, &reg)) return false;
   } else if (byte >= 0xa0 && byte <= 0xa3) {
     at += found.address_bytes;  // moffs
+  }
+  if (opcode.is_group) {
+    if (!ResolveGroup(byte, reg, &found, &found.has_immediate)) return false;
+    // 83 has one byte for operands of all sizes.
+    const unsigned size = operand == 8 ? 4 : operand;
+    const unsigned own = opcode.is_byte || byte == 0x83 ? 1 : size;
+    if (found.has_immediate) {
+      if (at + own > count) return false;
+      found.immediate = SignExtend(ReadImmediate(bytes + at, own), own);
+      at += own;
+    }
+    reg = 0;
   }
   switch (found.kind) {
     case Kind::kLoadZeroExtend:
@@ -231,9 +305,11 @@ bool DecodeMemoryInstruction(const std::uint8_t* bytes, std::size_t count,
   if (at > count) return false;
   // AH to BH: byte registers 4 to 7, without REX; the source of MOVZX and MOVSX
   // is the memory.
-  const bool byte_register =
-      opcode.is_byte && opcode.has_modrm &&
-      (found.kind == Kind::kStoreRegister || found.kind == Kind::kLoad);
+  const bool byte_register = opcode.is_byte && opcode.has_modrm &&
+                             !opcode.is_group &&
+                             found.kind != Kind::kStoreImmediate &&
+                             found.kind != Kind::kLoadZeroExtend &&
+                             found.kind != Kind::kLoadSignExtend;
   found.high_byte = byte_register && prefixes.rex == 0 && reg >= 4;
   if (found.high_byte) reg -= 4;
   found.gpr = static_cast<std::uint8_t>(reg + (prefixes.rex_r() ? 8 : 0));
@@ -287,6 +363,135 @@ void SetRegister(std::uint64_t& target, std::uint64_t value, unsigned bytes) {
   }
 }
 
+namespace {
+
+// The part of a register that a byte register or a narrower operand is.
+std::uint64_t RegisterOperand(const MemoryInstruction& instruction,
+                              const GeneralRegisters& registers) {
+  // Reading changes nothing.
+  auto& file = const_cast<GeneralRegisters&>(registers);
+  std::uint64_t value = GeneralRegister(file, instruction.gpr);
+  if (instruction.high_byte) value >>= 8;
+  return LowBytes(value, instruction.access_bytes);
+}
+
+void SetRegisterOperand(const MemoryInstruction& instruction,
+                        std::uint64_t value, GeneralRegisters& registers) {
+  std::uint64_t& target = GeneralRegister(registers, instruction.gpr);
+  if (instruction.high_byte) {
+    target = (target & ~std::uint64_t{0xff00}) | value << 8;
+  } else {
+    SetRegister(target, value, instruction.register_bytes);
+  }
+}
+
+// Flags of SDM 1, 3.4.3.1.
+constexpr std::uint64_t kCarry = 1u << 0;
+constexpr std::uint64_t kParity = 1u << 2;
+constexpr std::uint64_t kAdjust = 1u << 4;
+constexpr std::uint64_t kZero = 1u << 6;
+constexpr std::uint64_t kSign = 1u << 7;
+constexpr std::uint64_t kOverflow = 1u << 11;
+constexpr std::uint64_t kStatusFlags =
+    kCarry | kParity | kAdjust | kZero | kSign | kOverflow;
+
+// SF, ZF and PF of a result.
+std::uint64_t ResultFlags(std::uint64_t result, unsigned bytes) {
+  std::uint64_t flags = 0;
+  if (result == 0) flags |= kZero;
+  if ((result >> (8 * bytes - 1) & 1) != 0) flags |= kSign;
+  std::uint64_t low = result & 0xff;
+  low ^= low >> 4;
+  low ^= low >> 2;
+  low ^= low >> 1;
+  if ((low & 1) == 0) flags |= kParity;
+  return flags;
+}
+
+// first + second + carry, or first - second - carry.
+OperationResult AddOrSubtract(std::uint64_t first, std::uint64_t second,
+                              std::uint64_t carry, bool subtracts,
+                              unsigned bytes) {
+  const std::uint64_t result = LowBytes(
+      subtracts ? first - second - carry : first + second + carry, bytes);
+  std::uint64_t flags = ResultFlags(result, bytes);
+  const unsigned sign = 8 * bytes - 1;
+  // Carries out of each bit (of a subtraction: borrows).
+  const std::uint64_t carries =
+      subtracts ? (~first & second) | ((~first | second) & result)
+                : (first & second) | ((first | second) & ~result);
+  if ((carries >> sign & 1) != 0) flags |= kCarry;
+  if ((carries >> 3 & 1) != 0) flags |= kAdjust;
+  const std::uint64_t overflow = subtracts
+                                     ? (first ^ second) & (first ^ result)
+                                     : (first ^ result) & (second ^ result);
+  if ((overflow >> sign & 1) != 0) flags |= kOverflow;
+  return {.value = result, .rflags = flags};
+}
+
+}  // namespace
+
+OperationResult Compute(const MemoryInstruction& instruction,
+                        std::uint64_t read, const GeneralRegisters& registers) {
+  const unsigned bytes = instruction.access_bytes;
+  const std::uint64_t memory = LowBytes(read, bytes);
+  const std::uint64_t other = instruction.has_immediate
+                                  ? LowBytes(instruction.immediate, bytes)
+                                  : RegisterOperand(instruction, registers);
+  const std::uint64_t first = instruction.register_is_first ? other : memory;
+  const std::uint64_t second = instruction.register_is_first ? memory : other;
+  const std::uint64_t carry = registers.rflags & kCarry;
+  const std::uint64_t kept = registers.rflags & ~kStatusFlags;
+  OperationResult result;
+  switch (instruction.operation) {
+    case Operation::kAdd:
+      result = AddOrSubtract(first, second, 0, false, bytes);
+      break;
+    case Operation::kAdc:
+      result = AddOrSubtract(first, second, carry, false, bytes);
+      break;
+    case Operation::kSbb:
+      result = AddOrSubtract(first, second, carry, true, bytes);
+      break;
+    case Operation::kSub:
+    case Operation::kCompare:
+      result = AddOrSubtract(first, second, 0, true, bytes);
+      break;
+    case Operation::kOr:
+      result.value = first | second;
+      result.rflags = ResultFlags(result.value, bytes);
+      break;
+    case Operation::kAnd:
+    case Operation::kTest:
+      result.value = first & second;
+      result.rflags = ResultFlags(result.value, bytes);
+      break;
+    case Operation::kXor:
+      result.value = first ^ second;
+      result.rflags = ResultFlags(result.value, bytes);
+      break;
+    // These two leave CF alone.
+    case Operation::kIncrement:
+      result = AddOrSubtract(memory, 1, 0, false, bytes);
+      result.rflags = (result.rflags & ~kCarry) | carry;
+      break;
+    case Operation::kDecrement:
+      result = AddOrSubtract(memory, 1, 0, true, bytes);
+      result.rflags = (result.rflags & ~kCarry) | carry;
+      break;
+    case Operation::kNegate:
+      result = AddOrSubtract(0, memory, 0, true, bytes);
+      break;
+    // And these all flags.
+    case Operation::kNot:
+      return {.value = LowBytes(~memory, bytes), .rflags = registers.rflags};
+    case Operation::kExchange:
+      return {.value = other, .rflags = registers.rflags};
+  }
+  result.rflags |= kept;
+  return result;
+}
+
 std::uint64_t StoredValue(const MemoryInstruction& instruction,
                           const GeneralRegisters& registers) {
   // Reading changes nothing.
@@ -308,6 +513,18 @@ bool FinishMemoryInstruction(const MemoryInstruction& instruction,
     case Kind::kStoreRegister:
     case Kind::kStoreImmediate:
       return true;
+    case Kind::kModify:
+    case Kind::kCombine:
+    case Kind::kCompare: {
+      const OperationResult result = Compute(instruction, value, registers);
+      registers.rflags = result.rflags;
+      if (instruction.operation == Operation::kExchange) {
+        SetRegisterOperand(instruction, value, registers);
+      } else if (instruction.kind == Kind::kCombine) {
+        SetRegisterOperand(instruction, result.value, registers);
+      }
+      return true;
+    }
     case Kind::kLoadSignExtend:
       value = SignExtend(value, instruction.access_bytes);
       [[fallthrough]];
@@ -315,11 +532,7 @@ bool FinishMemoryInstruction(const MemoryInstruction& instruction,
       SetRegister(target, value, instruction.register_bytes);
       return true;
     case Kind::kLoad:
-      if (instruction.high_byte) {
-        target = (target & ~std::uint64_t{0xff00}) | value << 8;
-      } else {
-        SetRegister(target, value, instruction.register_bytes);
-      }
+      SetRegisterOperand(instruction, value, registers);
       return true;
     case Kind::kLoadString:
       SetRegister(registers.rax, value, instruction.access_bytes);

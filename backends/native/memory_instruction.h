@@ -3,8 +3,10 @@
 // or where its result goes.
 //
 // Understood: MOV between memory and a general register or an immediate, its
-// moffs forms, MOVZX, MOVSX, MOVSXD, STOS and LODS, with all prefixes. Anything
-// else is left to the caller. Freestanding; opcodes by SDM 2, appendix A.
+// moffs forms, MOVZX, MOVSX, MOVSXD, STOS and LODS; ADD, OR, ADC, SBB, AND,
+// SUB, XOR, CMP, TEST, XCHG, INC, DEC, NOT and NEG with an operand in memory;
+// with all prefixes. Anything else is left to the caller. Freestanding; opcodes
+// by SDM 2, appendix A.
 
 #ifndef WORLDSWITCH_BACKENDS_NATIVE_MEMORY_INSTRUCTION_H_
 #define WORLDSWITCH_BACKENDS_NATIVE_MEMORY_INSTRUCTION_H_
@@ -39,8 +41,31 @@ struct MemoryInstruction {
     kLoadSignExtend,  // MOVSX, MOVSXD
     kStoreString,     // STOS
     kLoadString,      // LODS
+    kModify,          // reads, and writes what Compute makes of it
+    kCombine,         // reads, and changes a register and the flags
+    kCompare,         // reads, and changes the flags
+  };
+  // Of the last three. In the order of the opcodes and of group 1.
+  enum class Operation : std::uint8_t {
+    kAdd,
+    kOr,
+    kAdc,
+    kSbb,
+    kAnd,
+    kSub,
+    kXor,
+    kCompare,
+    kTest,
+    kExchange,
+    kIncrement,
+    kDecrement,
+    kNot,
+    kNegate,
   };
   Kind kind = Kind::kLoad;
+  Operation operation = Operation::kAdd;
+  bool has_immediate = false;       // the other operand, instead of gpr
+  bool register_is_first = false;   // CMP of a register with memory
   std::uint8_t length = 0;          // of the instruction, bytes
   std::uint8_t access_bytes = 0;    // 1, 2, 4 or 8
   std::uint8_t register_bytes = 0;  // of the destination of a load
@@ -54,6 +79,8 @@ struct MemoryInstruction {
     return kind == Kind::kStoreRegister || kind == Kind::kStoreImmediate ||
            kind == Kind::kStoreString;
   }
+  // It reads, and then writes at the same place.
+  bool is_read_modify_write() const { return kind == Kind::kModify; }
 };
 
 // bytes: from the instruction's first on, as many as there are. False: none of
@@ -65,11 +92,20 @@ bool DecodeMemoryInstruction(const std::uint8_t* bytes, std::size_t count,
 // RBP, RSI, RDI, R8 to R15).
 std::uint64_t& GeneralRegister(GeneralRegisters& registers, unsigned number);
 
+// kModify, kCombine, kCompare: the result with `read` in memory, and RFLAGS
+// behind it.
+struct OperationResult {
+  std::uint64_t value = 0;
+  std::uint64_t rflags = 0;
+};
+OperationResult Compute(const MemoryInstruction& instruction,
+                        std::uint64_t read, const GeneralRegisters& registers);
+
 // What a store stores, in its lowest access_bytes bytes.
 std::uint64_t StoredValue(const MemoryInstruction& instruction,
                           const GeneralRegisters& registers);
 // What the instruction does but for memory and RIP: a load's result, and a
-// string access's pointer and count. value: what a load read. True: it is done,
+// string access's pointer and count. value: what was read. True: it is done,
 // and RIP goes on; false: a repeated one has more elements to come.
 bool FinishMemoryInstruction(const MemoryInstruction& instruction,
                              std::uint64_t value, GeneralRegisters& registers);

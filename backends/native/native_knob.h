@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/host_text.h"
+
 namespace worldswitch {
 
 inline constexpr std::size_t kMaxKnobChoices = 8;
@@ -22,8 +24,8 @@ struct NativeKnob {
   std::uint64_t maximum = 0;
   std::uint64_t default_value = 0;  // an integer, or the index of a choice
   const char* unit = "";
-  const char* meaning = "";     // one line
-  const char* applied_by = "";  // the control field and bit, by the manual
+  HostText meaning = "";     // one line
+  HostText applied_by = "";  // the control field and bit, by the manual
 };
 
 // The knobs of one vendor, in the order of the enum that names them there.

@@ -95,6 +95,7 @@ std::uint64_t NestedTables::Leaf(Change change, const Range& range,
   if (change == Change::kPoison) {
     return kNptReserved | kNptPresent | kNptWrite | kNptUser | large;
   }
+  if (range.access == 0) return 0;
   return range.host_physical | large | kNptPresent | kNptUser |
          ((range.access & kNestedWrite) != 0 ? kNptWrite : 0) |
          ((range.access & kNestedExecute) != 0 ? 0 : kNptNoExecute);
@@ -150,6 +151,31 @@ bool NestedTables::Map(std::uint64_t gpa, std::uint64_t host_physical,
                               .access = access});
 }
 
+bool NestedTables::MapOne(std::uint64_t gpa, std::uint64_t host_physical,
+                          NestedPageSize size, NestedAccess access) {
+  const int target = static_cast<int>(size);
+  Table* table = root_;
+  for (int level = 3; level > target; --level) {
+    const unsigned index = Index(gpa, level);
+    if (table->below[index] == nullptr && !Split(table, index, level)) {
+      return false;
+    }
+    table = table->below[index];
+  }
+  const unsigned index = Index(gpa, target);
+  table->entries[index] = Leaf(Change::kMap,
+                               {.gpa = gpa,
+                                .host_physical = host_physical,
+                                .bytes = BytesOf(size),
+                                .access = access},
+                               target);
+  if (table->below[index] != nullptr) {
+    FreeTable(table->below[index], target - 1);
+    table->below[index] = nullptr;
+  }
+  return true;
+}
+
 bool NestedTables::Unmap(std::uint64_t gpa, std::uint64_t bytes) {
   return Apply(Change::kUnmap,
                {.gpa = gpa, .host_physical = 0, .bytes = bytes, .access = 0});
@@ -173,7 +199,14 @@ NestedTranslation NestedTables::Find(std::uint64_t gpa) const {
         format_ == NestedFormat::kEpt
             ? (entry & (kEptRead | kEptExecute)) != 0
             : (entry & kNptPresent) != 0 && (entry & kNptReserved) == 0;
-    if (!present) return {};
+    if (!present) {
+      // An entry above the largest page's level divides into those.
+      return {.present = false,
+              .host_physical = 0,
+              .size = level > static_cast<int>(NestedPageSize::k1GiB)
+                          ? NestedPageSize::k1GiB
+                          : static_cast<NestedPageSize>(level)};
+    }
     const std::uint64_t offset = gpa & (LevelBytes(level) - 1);
     return {.present = true,
             .host_physical =

@@ -11,17 +11,11 @@
 #include <cstdint>
 
 #include "backends/native/host_services.h"
+#include "core/features/processor_controls.h"
 
 namespace worldswitch {
 
 enum class NestedFormat : std::uint8_t { kEpt, kNpt };
-
-// By the level of the entry that maps it.
-enum class NestedPageSize : std::uint8_t { k4K, k2M, k1G };
-
-constexpr std::uint64_t NestedPageBytes(NestedPageSize size) {
-  return std::uint64_t{kPageBytes} << (9 * static_cast<unsigned>(size));
-}
 
 // What the guest may do with a page; combine with |. EPT holds any set but a
 // write without read (that is a misconfiguration, see Poison); NPT always
@@ -36,7 +30,8 @@ inline constexpr NestedAccess kNestedAll =
 struct NestedTranslation {
   bool present = false;
   std::uint64_t host_physical = 0;
-  NestedPageSize size = NestedPageSize::k4K;
+  // Of the page, or of the piece that no table below divides further.
+  NestedPageSize size = NestedPageSize::k4KiB;
 };
 
 class NestedTables {
@@ -60,6 +55,12 @@ class NestedTables {
   // sides.
   bool Map(std::uint64_t gpa, std::uint64_t host_physical, std::uint64_t bytes,
            NestedAccess access = kNestedAll);
+  // One page of exactly that size, whatever `largest` is: the CPU has them.
+  // Both addresses are aligned to it. Smaller pages that were there go, with
+  // their tables; so flush before memory is given to anybody else. Access 0
+  // is a page that is not present.
+  bool MapOne(std::uint64_t gpa, std::uint64_t host_physical,
+              NestedPageSize size, NestedAccess access = kNestedAll);
   // The next touch is an EPT violation or a nested page fault. Pages larger
   // than the range are split.
   bool Unmap(std::uint64_t gpa, std::uint64_t bytes);

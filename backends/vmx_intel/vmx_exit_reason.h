@@ -102,8 +102,8 @@ enum class VmxExitReason : std::uint16_t {
 
 struct VmxExitInfo {
   VmxExitReason reason = {};
-  const char* name = nullptr;    // the manual's: "I/O instruction"
-  BitFields qualification = {};  // empty: the exit leaves none
+  const char* name = nullptr;        // the manual's: "I/O instruction"
+  HostBitFields qualification = {};  // empty: the exit leaves none
 };
 
 // All of them, by ascending number.

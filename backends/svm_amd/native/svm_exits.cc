@@ -1,0 +1,386 @@
+// An exit of the processor, made the contract's: which reason, what it carries,
+// where the guest goes on (APM 2, 15.7 to 15.14; appendix C).
+
+#include "backends/svm_amd/native/svm_segments.h"
+#include "backends/svm_amd/native/svm_state.h"
+#include "backends/svm_amd/native/svm_vcpu.h"
+#include "backends/svm_amd/svm_exit_info.h"
+
+namespace worldswitch::svm {
+namespace {
+
+constexpr std::uint8_t kDebugException = 1;
+constexpr std::uint8_t kInvalidOpcode = 6;
+constexpr std::uint8_t kDoubleFault = 8;
+constexpr std::uint32_t kWithErrorCode = 1u << 8 | 0x1Fu << 10 | 1u << 17 |
+                                         1u << 21 | 1u << 29 | 1u << 30;
+constexpr std::uint8_t kPageFaultVector = 14;
+constexpr std::uint32_t kEferMsr = 0xC0000080;
+
+// What an exception comes to that interrupts the delivery of another event
+// (APM 2, 8.2.9); where it exits instead, that is the hypervisor's to see.
+enum class Combined : std::uint8_t { kSecond, kDoubleFault, kShutdown };
+
+bool IsContributory(std::uint64_t vector) {
+  return vector == 0 || (vector >= 10 && vector <= 13);
+}
+
+Combined Combine(std::uint64_t first, std::uint64_t second) {
+  constexpr std::uint64_t kException = 3;
+  if (!SvmInterruption::kValid.IsSet(first) ||
+      SvmInterruption::kType.Of(first) != kException) {
+    return Combined::kSecond;
+  }
+  const std::uint64_t vector = SvmInterruption::kVector.Of(first);
+  const bool faults = IsContributory(second) || second == kPageFaultVector;
+  if (vector == kDoubleFault && faults) return Combined::kShutdown;
+  if ((IsContributory(vector) && IsContributory(second)) ||
+      (vector == kPageFaultVector && faults)) {
+    return Combined::kDoubleFault;
+  }
+  return Combined::kSecond;
+}
+
+constexpr std::uint64_t Code(SvmExitCode code) {
+  return static_cast<std::uint64_t>(code);
+}
+
+}  // namespace
+
+Exit SvmVcpu::Unknown() { return MakeExit(ExitReason::kUnknown, code()); }
+
+// An exit by an instruction that is over with it.
+Exit SvmVcpu::Instruction(ExitReason reason, std::uint8_t length) {
+  if (!has_nrip_) {
+    // Prefixes are part of it.
+    const DecodedInstruction here = DecodeHere();
+    if (here.length == length) plain_rip_ = vmcb_.save.rip;
+    if (here.length != 0) length = here.length;
+  }
+  Skip(length);
+  Exit exit;
+  exit.reason = reason;
+  exit.raw = code();
+  return exit;
+}
+
+Exit SvmVcpu::Decode() {
+  const std::uint64_t code = this->code();
+  const auto count = [this](Counter counter) {
+    ++counters_[static_cast<std::size_t>(counter)];
+  };
+  if (code < Code(SvmExitCode::kDr0Read)) {
+    return DecodeRegisterAccess(ExitReason::kControlRegister, code);
+  }
+  if (code < Code(SvmExitCode::kException0)) {
+    return DecodeRegisterAccess(ExitReason::kDebugRegister,
+                                code - Code(SvmExitCode::kDr0Read));
+  }
+  if (code < Code(SvmExitCode::kIntr)) {
+    return DecodeException(
+        static_cast<std::uint32_t>(code - Code(SvmExitCode::kException0)));
+  }
+  switch (static_cast<SvmExitCode>(code)) {
+    case SvmExitCode::kIntr:
+      // It was taken at STGI; its handler may have kicked.
+      count(Counter::kExternalIrqExits);
+      if (kick_->Take()) {
+        count(Counter::kSignalExits);
+        return MakeExit(ExitReason::kInterrupted, code);
+      }
+      return Internal(MakeExit(ExitReason::kExternalInterrupt, code));
+    case SvmExitCode::kNmi:
+      return Internal(MakeExit(ExitReason::kNmi, code));
+    case SvmExitCode::kSmi:
+    case SvmExitCode::kInit:
+      return Internal(Unknown());
+    case SvmExitCode::kVintr:
+      count(Counter::kIrqWindowExits);
+      events_.OnVintrExit();
+      return MakeExit(ExitReason::kIrqWindow, code);
+    case SvmExitCode::kCpuid:
+      Instruction(ExitReason::kCpuid, kCpuidBytes);
+      return CpuidAnswered();
+    case SvmExitCode::kVmmcall:
+      count(Counter::kHypercalls);
+      Instruction(ExitReason::kHypercall, kVmmcallBytes);
+      return HypercallExit();
+    case SvmExitCode::kHlt:
+      count(Counter::kHaltExits);
+      return Instruction(ExitReason::kHlt, 1);
+    case SvmExitCode::kPause:
+      return Instruction(ExitReason::kPause, 2);
+    case SvmExitCode::kInvd:
+    case SvmExitCode::kWbinvd:
+      return Instruction(ExitReason::kCacheControl, 2);
+    case SvmExitCode::kMonitor:
+    case SvmExitCode::kMwait:
+    case SvmExitCode::kMwaitConditional:
+      return Instruction(ExitReason::kMonitorMwait, 3);
+    case SvmExitCode::kXsetbv:
+      return Instruction(ExitReason::kXsetbv, 3);
+    case SvmExitCode::kRdtsc:
+    case SvmExitCode::kRdtscp:
+      return DecodeTimeStamp();
+    case SvmExitCode::kIret:
+      events_.OnIretExit();
+      return Internal(Unknown());
+    case SvmExitCode::kIoio:
+      return DecodeIo();
+    case SvmExitCode::kMsr:
+      return DecodeMsr();
+    case SvmExitCode::kNpf:
+      return DecodeNestedPageFault();
+    case SvmExitCode::kShutdown:
+      // What the VMCB holds now is undefined (15.14.3): the guest is as after
+      // INIT.
+      ResetGuest();
+      return MakeExit(ExitReason::kShutdown, code);
+    case SvmExitCode::kVmrun:
+    case SvmExitCode::kVmload:
+    case SvmExitCode::kVmsave:
+    case SvmExitCode::kStgi:
+    case SvmExitCode::kClgi:
+    case SvmExitCode::kSkinit:
+    case SvmExitCode::kInvlpga:
+    case SvmExitCode::kRsm:
+      RaiseException(kInvalidOpcode);
+      return Internal(Unknown());
+    case SvmExitCode::kInvlpg:
+    case SvmExitCode::kInvpcid: {
+      Exit exit = Unknown();
+      const DecodedInstruction here = DecodeHere();
+      if (has_nrip_ || here.length != 0) Skip(here.length);
+      return exit;
+    }
+    default:
+      return Unknown();
+  }
+}
+
+void SvmVcpu::ResetGuest() {
+  ResetSvmState(vmcb_);
+  events_.Reset();
+  work_.Touch(vmcb_, SvmClean::kAll);
+  work_.before |= EntryWork::kFlush;
+  if (!switches_all_) work_.before |= EntryWork::kLoad;
+}
+
+Exit SvmVcpu::DecodeException(std::uint32_t vector) {
+  const bool has_error_code =
+      (kWithErrorCode >> vector & 1) != 0 &&
+      (vmcb_.save.cr0 & kCr0Pe) != 0;
+  const auto error_code =
+      has_error_code ? static_cast<std::uint32_t>(vmcb_.control.exit_info1) : 0;
+  if (vector == kDebugException && events_.OnDebugExit()) {
+    return MakeExit(ExitReason::kNmiWindow, code());
+  }
+  Exit exit;
+  exit.reason = ExitReason::kException;
+  exit.raw = code();
+  exit.exception = {.vector = vector, .error_code = error_code};
+  // What its delivery would have done beside.
+  if (vector == kPageFaultVector) vmcb_.save.cr2 = vmcb_.control.exit_info2;
+  if ((parts_.asked_exceptions >> vector & 1) != 0) return exit;
+  const std::uint64_t first = vmcb_.control.exit_int_info;
+  switch (Combine(first, vector)) {
+    case Combined::kSecond:
+      RaiseException(static_cast<std::uint8_t>(vector), has_error_code,
+                     error_code);
+      return Internal(exit);
+    case Combined::kDoubleFault:
+      RaiseException(kDoubleFault, (vmcb_.save.cr0 & kCr0Pe) != 0, 0);
+      return Internal(exit);
+    case Combined::kShutdown:
+      break;
+  }
+  ResetGuest();
+  return MakeExit(ExitReason::kShutdown, code());
+}
+
+Exit SvmVcpu::DecodeRegisterAccess(ExitReason reason, std::uint64_t number) {
+  // n: a read of register n; 16 + n: a write.
+  const bool is_write = (number & 0x10) != 0;
+  const DecodedInstruction here = DecodeHere();
+  if (!here.is_mov_cr_dr()) {
+    // CLTS, LMSW, SMSW: the caller has no register to look at.
+    return Unknown();
+  }
+  Exit exit = Instruction(reason, 3);
+  exit.register_access = {.number = static_cast<std::uint8_t>(number & 0xF),
+                          .gpr = here.gpr,
+                          .is_write = is_write};
+  return exit;
+}
+
+Exit SvmVcpu::DecodeTimeStamp() {
+  const bool is_rdtscp =
+      code() == Code(SvmExitCode::kRdtscp) || DecodeHere().is_rdtscp();
+  Exit exit = Instruction(ExitReason::kTimeStamp, is_rdtscp ? 3 : 2);
+  time_stamp_[0] = time_stamp_[1] = 0;
+  time_stamp_has_aux_ = is_rdtscp;
+  exit.time_stamp = {.result = time_stamp_, .is_rdtscp = is_rdtscp};
+  work_.before |= EntryWork::kTimeStamp;
+  return exit;
+}
+
+Exit SvmVcpu::DecodeIo() {
+  ++counters_[static_cast<std::size_t>(Counter::kIoExits)];
+  const std::uint64_t info = vmcb_.control.exit_info1;
+  VmcbSave& save = vmcb_.save;
+  PortAccess access;
+  access.port = static_cast<std::uint16_t>(SvmIoioInfo::kPort.Of(info));
+  access.size = static_cast<std::uint8_t>(SvmIoioInfo::kSize32.IsSet(info)   ? 4
+                                          : SvmIoioInfo::kSize16.IsSet(info) ? 2
+                                                                             : 1);
+  access.is_write = !SvmIoioInfo::kIn.IsSet(info);
+  access.is_string = SvmIoioInfo::kString.IsSet(info);
+  access.repeats = SvmIoioInfo::kRep.IsSet(info);
+  // EXITINFO2 is the next RIP, with or without NRIPS.
+  access.instruction_length =
+      static_cast<std::uint8_t>(vmcb_.control.exit_info2 - save.rip);
+  GeneralRegisters& general = registers_.general;
+  Exit exit;
+  exit.reason = ExitReason::kIo;
+  exit.raw = code();
+  if (!access.is_string) {
+    exit.io = completion_.BeginIo(access, general);
+    work_.before |= EntryWork::kComplete;
+    return exit;
+  }
+  std::uint8_t bytes[kMaxInstructionBytes];
+  const StringPrefixes prefixes =
+      DecodeStringPrefixes(bytes, ReadInstruction(bytes), code_size());
+  access.address_bytes = prefixes.address_bytes;
+  const VmcbSegment* const segments[] = {&save.es, &save.cs, &save.ss,
+                                         &save.ds, &save.fs, &save.gs};
+  const unsigned index = access.is_write ? prefixes.segment : 0;
+  // FS and GS may be in the processor only; in 64-bit mode only they have a
+  // base.
+  if (index >= 4 && !switches_all_) parts_.cpu.Save(*this);
+  access.segment_base = code_size() == CodeSize::k64 && index < 4
+                            ? 0
+                            : segments[index % 6]->base;
+  general.rflags = save.rflags;
+  if (!completion_.BeginStringIo(access, View(), general, &exit.io)) {
+    exit.reason = ExitReason::kInternalError;
+    exit.internal_error = {.suberror = 0, .data_count = 0, .data = nullptr};
+    return exit;
+  }
+  work_.before |= EntryWork::kComplete;
+  return exit;
+}
+
+Exit SvmVcpu::DecodeMsr() {
+  const bool is_write = SvmMsrInfo::kWrite.IsSet(vmcb_.control.exit_info1);
+  GeneralRegisters& general = registers_.general;
+  const auto msr = static_cast<std::uint32_t>(general.rcx);
+  Exit exit;
+  exit.reason = is_write ? ExitReason::kWrmsr : ExitReason::kRdmsr;
+  exit.raw = code();
+  std::uint8_t length = 2;
+  if (has_nrip_) {
+    length = static_cast<std::uint8_t>(vmcb_.control.next_rip - vmcb_.save.rip);
+  } else if (const DecodedInstruction here = DecodeHere(); here.length != 0) {
+    length = here.length;
+  }
+  exit.msr = completion_.BeginMsr(is_write, length, general);
+  work_.before |= EntryWork::kComplete;
+  // Whether the backend could answer: by trying a read.
+  const bool switched = IsSwitchedByVmload(msr) && !switches_all_;
+  if (switched) parts_.cpu.Save(*this);
+  std::uint64_t value = 0;
+  const bool known = AnswerMsr(msr, /*write=*/false, &value, vmcb_,
+                               &apic_base_) != MsrAnswer::kUnknown;
+  MsrExitCauses cause = kNoMsrExits;
+  if (parts_.msrs.GoesToCaller(msr, is_write, known, &cause)) {
+    exit.msr.engine_reason = cause;
+    return exit;
+  }
+  if (is_write) value = *exit.msr.data;
+  const MsrAnswer answer =
+      cause != kNoMsrExits
+          ? MsrAnswer::kInvalid
+          : AnswerMsr(msr, is_write, &value, vmcb_, &apic_base_);
+  *exit.msr.inject_gp = answer == MsrAnswer::kDone ? 0 : 1;
+  if (!is_write) *exit.msr.data = value;
+  if (is_write && answer == MsrAnswer::kDone) {
+    work_.Touch(vmcb_, SvmClean::kAll);
+    if (msr == kEferMsr) work_.before |= EntryWork::kFlush;
+    if (switched) work_.before |= EntryWork::kLoad;
+  }
+  return Internal(exit);
+}
+
+Exit SvmVcpu::DecodeNestedPageFault() {
+  const std::uint64_t gpa = vmcb_.control.exit_info2;
+  const std::uint64_t info = vmcb_.control.exit_info1;
+  ++counters_[static_cast<std::size_t>(Counter::kPageFaultsTaken)];
+  const bool in_memory = gpa < parts_.memory.view().size;
+  // One that hit the delivery of an event, a walk of the guest's page tables or
+  // a fetch is no access of the instruction.
+  const bool by_instruction =
+      !SvmInterruption::kValid.IsSet(vmcb_.control.exit_int_info) &&
+      !SvmNestedPageFaultInfo::kPageTables.IsSet(info) &&
+      !SvmPageFaultInfo::kFetch.IsSet(info);
+  const bool device = !in_memory || SvmPageFaultInfo::kReserved.IsSet(info);
+  Exit exit;
+  exit.raw = code();
+  MemoryInstruction instruction;
+  std::uint8_t bytes[kMaxInstructionBytes];
+  if (device && by_instruction && !parts_.memory.IsAlias(gpa) &&
+      DecodeMemoryInstruction(bytes, ReadInstruction(bytes), code_size(),
+                              &instruction)) {
+    ++counters_[static_cast<std::size_t>(Counter::kMmioExits)];
+    ++counters_[static_cast<std::size_t>(Counter::kInstructionsEmulated)];
+    GeneralRegisters& general = registers_.general;
+    general.rsp = vmcb_.save.rsp;
+    general.rflags = vmcb_.save.rflags;
+    exit.reason = ExitReason::kMmio;
+    exit.mmio = completion_.BeginMmio(instruction, gpa, general);
+    work_.before |= EntryWork::kComplete;
+    return exit;
+  }
+  exit.reason = ExitReason::kPageFault;
+  exit.page_fault = {.gpa = gpa, .access = info};
+  return in_memory ? Internal(exit) : exit;
+}
+
+// ---- The instruction at RIP -------------------------------------------------
+
+CodeSize SvmVcpu::code_size() const {
+  const std::uint16_t attributes = vmcb_.save.cs.attributes;
+  if ((vmcb_.save.efer & kEferLma) != 0 && (attributes & kSvmSegmentLong) != 0) {
+    return CodeSize::k64;
+  }
+  return (attributes & kSvmSegmentDefault) != 0 ? CodeSize::k32 : CodeSize::k16;
+}
+
+GuestView SvmVcpu::View() const {
+  const VmcbSave& save = vmcb_.save;
+  return GuestView(parts_.memory.view(), {.cr0 = save.cr0,
+                                          .cr3 = save.cr3,
+                                          .cr4 = save.cr4,
+                                          .efer = save.efer});
+}
+
+std::size_t SvmVcpu::ReadInstruction(std::uint8_t* bytes) const {
+  const VmcbControl& control = vmcb_.control;
+  // With decode assists, of nested page faults (15.8.4).
+  const std::size_t fetched = control.instruction_byte_count & 0xF;
+  if (parts_.features.decode_assists() && fetched != 0 &&
+      code() == Code(SvmExitCode::kNpf)) {
+    __builtin_memcpy(bytes, control.instruction_bytes, fetched);
+    return fetched;
+  }
+  const std::uint64_t base =
+      code_size() == CodeSize::k64 ? 0 : vmcb_.save.cs.base;
+  return View().Read(base + vmcb_.save.rip, bytes, kMaxInstructionBytes);
+}
+
+DecodedInstruction SvmVcpu::DecodeHere() const {
+  std::uint8_t bytes[kMaxInstructionBytes];
+  return DecodeIntercepted(bytes, ReadInstruction(bytes), code_size());
+}
+
+}  // namespace worldswitch::svm

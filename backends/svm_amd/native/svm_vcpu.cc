@@ -1,0 +1,454 @@
+#include "backends/svm_amd/native/svm_vcpu.h"
+
+#include <cerrno>
+
+#include "backends/svm_amd/native/svm_segments.h"
+#include "backends/svm_amd/native/svm_state.h"
+
+namespace worldswitch::svm {
+namespace {
+
+constexpr std::uint8_t kGeneralProtection = 13;
+constexpr std::uint64_t kApicBaseReset = 0xFEE00900;  // enabled, of the BSP
+constexpr std::uint64_t kRflagsBits = 0x3F7FD7;       // those that there are
+
+bool On(const SvmVmParts& parts, SvmKnob knob) {
+  return Value(parts.knobs, knob) != 0;
+}
+
+}  // namespace
+
+SvmVcpu::SvmVcpu(SvmVmParts& parts, const HostPages& pages, SvmKickTarget* kick,
+                 std::uint32_t asid)
+    : registers_(),
+      vmcb_pa_(pages.physical() +
+               static_cast<std::uint64_t>(reinterpret_cast<std::byte*>(&vmcb_) -
+                                          pages.as())),
+      kick_(kick),
+      has_nrip_(parts.features.nrip() && On(parts, SvmKnob::kNrip)),
+      switches_all_(static_cast<VmloadPolicy>(Value(
+                        parts.knobs, SvmKnob::kVmload)) ==
+                    VmloadPolicy::kEveryExit),
+      parts_(parts),
+      events_(vmcb_, work_,
+              static_cast<VirtualIrq>(Value(parts.knobs,
+                                            SvmKnob::kVirtualIrq))),
+      clean_(parts.features.clean_bits() && On(parts, SvmKnob::kCleanBits)
+                 ? SvmClean::kAll
+                 : 0),
+      apic_base_(kApicBaseReset),
+      vmcb_() {
+  ResetSvmState(vmcb_);
+  SetControls(asid);
+  work_.before = EntryWork::kFlush;
+  work_.before |= switches_all_ ? EntryWork::kSwitchAll : EntryWork::kLoad;
+  const auto flush =
+      static_cast<TlbFlush>(Value(parts.knobs, SvmKnob::kTlbFlush));
+  if (flush == TlbFlush::kAsidAlways || flush == TlbFlush::kAllAlways) {
+    work_.before |= EntryWork::kFlushAlways;
+  }
+}
+
+SvmVcpu::~SvmVcpu() {
+  if (parts_.cpu.enabled()) parts_.cpu.Put(*this);
+  kick_->Unref();
+}
+
+void SvmVcpu::SetControls(std::uint32_t asid) {
+  VmcbControl& control = vmcb_.control;
+  control.intercepts1 = SvmIntercept1::kIntr | SvmIntercept1::kNmi |
+                        SvmIntercept1::kInit | SvmIntercept1::kInvd |
+                        SvmIntercept1::kHlt | SvmIntercept1::kRsm |
+                        SvmIntercept1::kInvlpga | SvmIntercept1::kShutdown;
+  // What of SVM a guest could use is not there; MONITOR and MWAIT would leave
+  // the processor waiting for the guest.
+  control.intercepts2 = SvmIntercept2::kVmrun | SvmIntercept2::kVmmcall |
+                        SvmIntercept2::kVmload | SvmIntercept2::kVmsave |
+                        SvmIntercept2::kStgi | SvmIntercept2::kClgi |
+                        SvmIntercept2::kSkinit | SvmIntercept2::kMonitor |
+                        SvmIntercept2::kMwait | SvmIntercept2::kXsetbv;
+  if (static_cast<IoBitmap>(Value(parts_.knobs, SvmKnob::kIoBitmap)) ==
+      IoBitmap::kAll) {
+    control.intercepts1 |= SvmIntercept1::kIoio;
+  }
+  if (static_cast<MsrBitmap>(Value(parts_.knobs, SvmKnob::kMsrBitmap)) !=
+      MsrBitmap::kNone) {
+    control.intercepts1 |= SvmIntercept1::kMsr;
+  }
+  control.exception_intercepts = static_cast<std::uint32_t>(
+      Value(parts_.knobs, SvmKnob::kExceptionBitmap));
+  control.pause_filter_count = static_cast<std::uint16_t>(
+      Value(parts_.knobs, SvmKnob::kPauseFilterCount));
+  control.pause_filter_threshold = static_cast<std::uint16_t>(
+      Value(parts_.knobs, SvmKnob::kPauseFilterThreshold));
+  if (control.pause_filter_count != 0) {
+    control.intercepts1 |= SvmIntercept1::kPause;
+  }
+  control.iopm_base_pa = parts_.iopm_pa;
+  control.msrpm_base_pa = parts_.msrs.map_pa();
+  control.guest_asid = asid;
+  control.virtual_interrupt = SvmVirtualInterrupt::kMasking;
+  control.nested_control = SvmNestedControl::kNestedPaging;
+  control.nested_cr3 = parts_.memory.nested_cr3();
+  work_.Touch(vmcb_, SvmClean::kAll);
+}
+
+void SvmVcpu::SetEnabled(bool enabled) {
+  if (enabled) {
+    work_.before &= ~EntryWork::kDisabled;
+    work_.before |= EntryWork::kFlush;
+    work_.Touch(vmcb_, SvmClean::kAll);
+  } else {
+    work_.before |= EntryWork::kDisabled;
+  }
+}
+
+void SvmVcpu::StateLeft() {
+  // The other one may have the same ASID.
+  work_.before |= EntryWork::kFlush;
+  if (!switches_all_) work_.before |= EntryWork::kLoad;
+}
+
+// ---- The way in -------------------------------------------------------------
+
+Exit SvmVcpu::RunWithWork() {
+  Exit early;
+  if (!PrepareEntry(&early)) return early;
+  GeneralRegisters& general = registers_.general;
+  vmcb_.save.rax = general.rax;
+  if (ClgiAndTest(kick_->word())) return Interrupted();
+  if (switches_all_) {
+    SwitchAll(&general, vmcb_pa_, parts_.cpu.host_state_pa());
+  } else {
+    Switch(&general, vmcb_pa_);
+  }
+  general.rax = vmcb_.save.rax;
+  registers_.cached = kNoRegisters;
+  return FinishExit();
+}
+
+bool SvmVcpu::PrepareEntry(Exit* early) {
+  if ((work_.before & EntryWork::kDisabled) != 0) {
+    last_error_ = ENXIO;
+    *early = MakeExit(ExitReason::kError, 0, ENXIO);
+    return false;
+  }
+  internal_ = false;
+  if (!Settle(early)) return false;
+  if (registers_.dirty != kNoRegisters && SendDirty() != Result::kOk) {
+    *early = MakeExit(ExitReason::kError, 0, last_error_);
+    return false;
+  }
+  if ((work_.before & EntryWork::kNmiWindow) != 0 && !kick_->raised() &&
+      events_.TakeOpenNmiWindow()) {
+    *early = MakeExit(ExitReason::kNmiWindow, code());
+    FillWanted();
+    return false;
+  }
+  LoadAndFlush();
+  if ((work_.before & EntryWork::kVerify) != 0) {
+    work_.before &= ~EntryWork::kVerify;
+    broken_ = FirstBrokenRule(vmcb_, parts_.limits);
+  }
+  return true;
+}
+
+void SvmVcpu::LoadAndFlush() {
+  if ((work_.before & EntryWork::kLoad) != 0) {
+    parts_.cpu.Load(*this);
+    work_.before &= ~EntryWork::kLoad;
+  }
+  constexpr std::uint32_t kFlushes =
+      EntryWork::kFlush | EntryWork::kFlushAlways;
+  if ((work_.before & kFlushes) == 0) return;
+  const auto flush =
+      static_cast<TlbFlush>(Value(parts_.knobs, SvmKnob::kTlbFlush));
+  const bool by_asid =
+      (flush == TlbFlush::kAsid || flush == TlbFlush::kAsidAlways) &&
+      parts_.features.flush_by_asid();
+  vmcb_.control.tlb_control =
+      by_asid ? SvmTlbControl::kThisAsid : SvmTlbControl::kAll;
+  work_.before &= ~EntryWork::kFlush;
+  work_.after |= EntryWork::kFlushed;
+}
+
+// The answers that the last exit waits for.
+bool SvmVcpu::Settle(Exit* second) {
+  constexpr std::uint32_t kAnswers =
+      EntryWork::kComplete | EntryWork::kTimeStamp;
+  if ((work_.before & kAnswers) == 0) return true;
+  GeneralRegisters& general = registers_.general;
+  if (completion_.mid_instruction()) {
+    // Read and written: the second access, without an entry in between.
+    if (second == nullptr) return false;
+    second->reason = ExitReason::kMmio;
+    second->raw = code();
+    if (completion_.NextAccess(general, &second->mmio)) {
+      ++counters_[static_cast<std::size_t>(Counter::kMmioExits)];
+      return false;
+    }
+  }
+  if ((work_.before & EntryWork::kTimeStamp) != 0) {
+    SetRegister(general.rax, time_stamp_[0], 4);
+    SetRegister(general.rdx, time_stamp_[0] >> 32, 4);
+    if (time_stamp_has_aux_) SetRegister(general.rcx, time_stamp_[1], 4);
+  }
+  work_.before &= ~kAnswers;
+  if (!completion_.pending()) return true;
+  VmcbSave& save = vmcb_.save;
+  general.rsp = save.rsp;
+  general.rflags = save.rflags;
+  const ExitCompletion::Effect effect = completion_.Finish(general);
+  save.rsp = general.rsp;
+  save.rflags = general.rflags;
+  if (effect.general_protection) {
+    RaiseException(kGeneralProtection, true, 0);
+  } else if (effect.advance != 0) {
+    exit_rip_ = save.rip;
+    save.rip += effect.advance;
+    vmcb_.control.interrupt_shadow = 0;
+  }
+  return true;
+}
+
+Result SvmVcpu::SendDirty() {
+  const RegisterSet dirty = registers_.dirty;
+  registers_.dirty = kNoRegisters;
+  VmcbSave& save = vmcb_.save;
+  if ((dirty & kSpecialRegisters) != 0) {
+    if (!switches_all_) parts_.cpu.Save(*this);
+    const VmcbSave before = save;
+    const std::uint32_t virtual_interrupt = vmcb_.control.virtual_interrupt;
+    SpecialToVmcb(registers_.special, vmcb_);
+    if (!IsPossibleState(registers_.special) ||
+        FirstBrokenRule(vmcb_, parts_.limits) != nullptr) {
+      save = before;
+      vmcb_.control.virtual_interrupt = virtual_interrupt;
+      if ((dirty & kGeneralRegisters) != 0) {
+        registers_.general = general_before_;
+      }
+      registers_.cached = kNoRegisters;
+      last_error_ = EINVAL;
+      return Result::kError;
+    }
+    apic_base_ = registers_.special.apic_base;
+    work_.Touch(vmcb_, SvmClean::kAll);
+    work_.before |= EntryWork::kFlush;
+    if (!switches_all_) work_.before |= EntryWork::kLoad;
+  }
+  if ((dirty & kGeneralRegisters) != 0) {
+    const GeneralRegisters& general = registers_.general;
+    // Elsewhere nothing casts a shadow.
+    if (save.rip != general.rip) vmcb_.control.interrupt_shadow = 0;
+    save.rip = general.rip;
+    save.rsp = general.rsp;
+    save.rflags = (general.rflags & kRflagsBits) | kRflagsFixed;
+    general_before_ = general;
+  }
+  return Result::kOk;
+}
+
+// ---- The way out ------------------------------------------------------------
+
+Exit SvmVcpu::Interrupted() {
+  Stgi();
+  kick_->Take();
+  ++counters_[static_cast<std::size_t>(Counter::kSignalExits)];
+  internal_ = false;
+  FillWanted();
+  return MakeExit(ExitReason::kInterrupted);
+}
+
+Exit SvmVcpu::FinishExit() {
+  const bool entered = !IsSvmEntryFailure(code());
+  internal_ = false;
+  exit_rip_ = vmcb_.save.rip;
+  ++exits_;
+  if (entered) {
+    if ((work_.after & EntryWork::kTouched) != 0) {
+      vmcb_.control.clean = clean_;
+      work_.after &= ~EntryWork::kTouched;
+    }
+    if ((work_.after & EntryWork::kFlushed) != 0) {
+      vmcb_.control.tlb_control = SvmTlbControl::kNone;
+      work_.after &= ~EntryWork::kFlushed;
+      ++counters_[static_cast<std::size_t>(Counter::kTlbFlushes)];
+    }
+  }
+  constexpr std::uint32_t kEvents = EntryWork::kEvent | EntryWork::kNmi;
+  if ((work_.after & kEvents) != 0 ||
+      SvmInterruption::kValid.IsSet(vmcb_.control.exit_int_info)) {
+    events_.AfterExit(entered);
+  }
+  const Exit exit = entered ? Decode() : RefusedEntry();
+  if (registers_.wanted != kNoRegisters && !completion_.pending()) FillWanted();
+  return exit;
+}
+
+Exit SvmVcpu::RefusedEntry() {
+  const std::uint64_t normal = NormalSvmExitCode(code());
+  failure_ = {.kind = normal == static_cast<std::uint64_t>(SvmExitCode::kInvalid)
+                          ? SvmFailure::Kind::kInvalid
+                          : SvmFailure::Kind::kBusy,
+              .exit_code = code(),
+              .rule = broken_ != nullptr
+                          ? broken_
+                          : FirstBrokenRule(vmcb_, parts_.limits)};
+  work_.Touch(vmcb_, SvmClean::kAll);
+  Exit exit;
+  exit.reason = ExitReason::kEntryFailure;
+  exit.raw = normal;
+  exit.entry_failure = {.hardware_reason = code(), .cpu = ~0u};
+  return exit;
+}
+
+Disposition SvmVcpu::HandleInternal(const Exit& exit) {
+  internal_ = false;
+  if (exit.reason != internal_reason_) return Disposition::kToCaller;
+  if (exit.reason == ExitReason::kPageFault) {
+    if (!parts_.memory.Serve(exit.page_fault.gpa)) {
+      return Disposition::kToCaller;
+    }
+    ++counters_[static_cast<std::size_t>(Counter::kPageFaultsFixed)];
+    work_.before |= EntryWork::kFlush;
+  }
+  return Disposition::kResume;
+}
+
+// ---- Registers --------------------------------------------------------------
+
+void SvmVcpu::FillWanted() {
+  if (registers_.wanted != kNoRegisters) fetch_registers(registers_.wanted);
+}
+
+Result SvmVcpu::fetch_registers(RegisterSet groups) {
+  if (!Settle(nullptr)) {
+    last_error_ = EBUSY;
+    return Result::kError;
+  }
+  const RegisterSet missing =
+      groups & static_cast<RegisterSet>(~registers_.cached);
+  const VmcbSave& save = vmcb_.save;
+  if ((missing & kGeneralRegisters) != 0) {
+    GeneralRegisters& general = registers_.general;
+    general.rsp = save.rsp;
+    general.rip = save.rip;
+    general.rflags = save.rflags;
+    general_before_ = general;
+  }
+  if ((missing & kSpecialRegisters) != 0) {
+    if (!switches_all_ && parts_.cpu.enabled()) parts_.cpu.Save(*this);
+    SpecialFromVmcb(vmcb_, registers_.special);
+    registers_.special.apic_base = apic_base_;
+  }
+  registers_.cached |= groups;
+  return Result::kOk;
+}
+
+Result SvmVcpu::commit_registers() {
+  if (!Settle(nullptr)) {
+    last_error_ = EBUSY;
+    return Result::kError;
+  }
+  return registers_.dirty == kNoRegisters ? Result::kOk : SendDirty();
+}
+
+// ---- Events -----------------------------------------------------------------
+
+bool SvmVcpu::InterruptsOn() const {
+  const std::uint64_t rflags = (registers_.dirty & kGeneralRegisters) != 0
+                                   ? registers_.general.rflags
+                                   : vmcb_.save.rflags;
+  const bool shadowed = (vmcb_.control.interrupt_shadow &
+                         SvmInterruptShadow::kShadow) != 0 &&
+                        !completion_.pending();
+  return (rflags & kRflagsIf) != 0 && !shadowed;
+}
+
+bool SvmVcpu::interrupt_allowed() { return !events_.busy() && InterruptsOn(); }
+
+InjectResult SvmVcpu::inject_irq(std::uint8_t vector) {
+  return events_.AcceptIrq(vector, InterruptsOn());
+}
+
+InjectResult SvmVcpu::inject_nmi() {
+  return events_.AcceptNmi((vmcb_.control.interrupt_shadow &
+                            SvmInterruptShadow::kShadow) != 0);
+}
+
+InjectResult SvmVcpu::inject_exception(const Event& event) {
+  return events_.AcceptException(event);
+}
+
+void SvmVcpu::RaiseException(std::uint8_t vector, bool has_error_code,
+                             std::uint32_t error_code) {
+  events_.RaiseException({.kind = EventKind::kException,
+                          .vector = vector,
+                          .has_error_code = has_error_code,
+                          .error_code = error_code});
+}
+
+// ---- What else is asked -----------------------------------------------------
+
+KickHandle SvmVcpu::kick_handle() {
+  kick_->Ref();
+  return KickHandle(kick_);
+}
+
+OptionalValue SvmVcpu::exit_detail(ExitDetail detail) {
+  const VmcbControl& control = vmcb_.control;
+  const VmcbSave& save = vmcb_.save;
+  const auto known = [](std::uint64_t value) {
+    return OptionalValue{.known = true, .value = value};
+  };
+  switch (detail) {
+    case ExitDetail::kRip:
+      return known(exit_rip_);
+    case ExitDetail::kInstructionLength:
+      if (has_nrip_ && control.next_rip != 0) {
+        return known(control.next_rip - exit_rip_);
+      }
+      if (save.rip == exit_rip_) return {};
+      return known(save.rip - exit_rip_);
+    case ExitDetail::kRflags:
+      return known(save.rflags);
+    case ExitDetail::kInterruptFlag:
+      return known((save.rflags & kRflagsIf) != 0 ? 1 : 0);
+    case ExitDetail::kInterruptShadow:
+      return known(control.interrupt_shadow & SvmInterruptShadow::kShadow);
+    case ExitDetail::kGuestPhysicalAddress:
+      if (code() != static_cast<std::uint64_t>(SvmExitCode::kNpf)) return {};
+      return known(control.exit_info2);
+    case ExitDetail::kSvmInfo1:
+      return known(control.exit_info1);
+    case ExitDetail::kSvmInfo2:
+      return known(control.exit_info2);
+    default:
+      return {};
+  }
+}
+
+OptionalValue SvmVcpu::counter(Counter counter) const {
+  std::uint64_t value = counters_[static_cast<std::size_t>(counter)];
+  switch (counter) {
+    case Counter::kExits:
+      value = exits_ + hypercalls_ + cpuids_;
+      break;
+    case Counter::kHypercalls:
+      value += hypercalls_;
+      break;
+    case Counter::kIrqInjections:
+      value = events_.irqs_injected();
+      break;
+    case Counter::kNmiInjections:
+      value = events_.nmis_injected();
+      break;
+    case Counter::kHaltPollSuccesses:
+      return {};
+    default:
+      break;
+  }
+  return {.known = true, .value = value};
+}
+
+}  // namespace worldswitch::svm

@@ -1,0 +1,206 @@
+// The VMX instructions (SDM 3C, chapter "VMX Instruction Reference"), and the
+// few others of ring 0 that VMX takes, each as a function of its name.
+//
+// Freestanding.
+
+#ifndef WORLDSWITCH_BACKENDS_VMX_INTEL_NATIVE_VMX_INSTRUCTION_H_
+#define WORLDSWITCH_BACKENDS_VMX_INTEL_NATIVE_VMX_INSTRUCTION_H_
+
+#include <cstdint>
+
+#include "backends/vmx_intel/native/vmcs_field.h"
+
+namespace worldswitch {
+
+// How a VMX instruction ended ("Conventions"): CF says VMfailInvalid, ZF says
+// VMfailValid.
+enum class VmxStatus : std::uint8_t {
+  kSucceeded,
+  kFailInvalid,  // there is no current VMCS
+  kFailValid,    // why: VmcsField::kInstructionError
+};
+
+namespace vmx {
+
+constexpr VmxStatus StatusOf(bool carry, bool zero) {
+  if (carry) return VmxStatus::kFailInvalid;
+  return zero ? VmxStatus::kFailValid : VmxStatus::kSucceeded;
+}
+
+inline VmxStatus Vmread(VmcsField field, std::uint64_t* value) {
+  bool carry = false;
+  bool zero = false;
+  std::uint64_t read = 0;
+  asm volatile("vmread %3, %2"
+               : "=@ccc"(carry), "=@ccz"(zero), "=r"(read)
+               : "r"(static_cast<std::uint64_t>(field))
+               : "memory");
+  *value = read;
+  return StatusOf(carry, zero);
+}
+
+inline VmxStatus Vmwrite(VmcsField field, std::uint64_t value) {
+  bool carry = false;
+  bool zero = false;
+  asm volatile("vmwrite %3, %2"
+               : "=@ccc"(carry), "=@ccz"(zero)
+               : "r"(static_cast<std::uint64_t>(field)), "r"(value)
+               : "memory");
+  return StatusOf(carry, zero);
+}
+
+// physical: of a page.
+inline VmxStatus Vmxon(std::uint64_t physical) {
+  bool carry = false;
+  bool zero = false;
+  asm volatile("vmxon %2"
+               : "=@ccc"(carry), "=@ccz"(zero)
+               : "m"(physical)
+               : "memory");
+  return StatusOf(carry, zero);
+}
+inline VmxStatus Vmxoff() {
+  bool carry = false;
+  bool zero = false;
+  asm volatile("vmxoff" : "=@ccc"(carry), "=@ccz"(zero) : : "memory");
+  return StatusOf(carry, zero);
+}
+inline VmxStatus Vmclear(std::uint64_t physical) {
+  bool carry = false;
+  bool zero = false;
+  asm volatile("vmclear %2"
+               : "=@ccc"(carry), "=@ccz"(zero)
+               : "m"(physical)
+               : "memory");
+  return StatusOf(carry, zero);
+}
+inline VmxStatus Vmptrld(std::uint64_t physical) {
+  bool carry = false;
+  bool zero = false;
+  asm volatile("vmptrld %2"
+               : "=@ccc"(carry), "=@ccz"(zero)
+               : "m"(physical)
+               : "memory");
+  return StatusOf(carry, zero);
+}
+
+struct InvalidateDescriptor {
+  std::uint64_t first;   // EPTP, or VPID
+  std::uint64_t second;  // 0, or a linear address
+};
+inline VmxStatus Invept(std::uint64_t type,
+                        const InvalidateDescriptor& descriptor) {
+  bool carry = false;
+  bool zero = false;
+  asm volatile("invept %2, %3"
+               : "=@ccc"(carry), "=@ccz"(zero)
+               : "m"(descriptor), "r"(type)
+               : "memory");
+  return StatusOf(carry, zero);
+}
+inline VmxStatus Invvpid(std::uint64_t type,
+                         const InvalidateDescriptor& descriptor) {
+  bool carry = false;
+  bool zero = false;
+  asm volatile("invvpid %2, %3"
+               : "=@ccc"(carry), "=@ccz"(zero)
+               : "m"(descriptor), "r"(type)
+               : "memory");
+  return StatusOf(carry, zero);
+}
+
+// Types of both ("INVEPT", "INVVPID").
+inline constexpr std::uint64_t kIndividualAddress = 0;  // INVVPID
+inline constexpr std::uint64_t kSingleContext = 1;
+inline constexpr std::uint64_t kAllContexts = 2;
+
+}  // namespace vmx
+
+namespace ring0 {
+
+struct CpuidResult {
+  std::uint32_t eax, ebx, ecx, edx;
+};
+inline CpuidResult Cpuid(std::uint32_t leaf, std::uint32_t subleaf = 0) {
+  CpuidResult result = {};
+  asm volatile("cpuid"
+               : "=a"(result.eax), "=b"(result.ebx), "=c"(result.ecx),
+                 "=d"(result.edx)
+               : "a"(leaf), "c"(subleaf));
+  return result;
+}
+
+inline std::uint64_t ReadMsr(std::uint32_t msr) {
+  std::uint32_t low = 0;
+  std::uint32_t high = 0;
+  asm volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
+  return std::uint64_t{high} << 32 | low;
+}
+inline void WriteMsr(std::uint32_t msr, std::uint64_t value) {
+  asm volatile("wrmsr"
+               :
+               : "c"(msr), "a"(static_cast<std::uint32_t>(value)),
+                 "d"(static_cast<std::uint32_t>(value >> 32))
+               : "memory");
+}
+
+#define WS_CONTROL_REGISTER(name, number)                           \
+  inline std::uint64_t Read##name() {                               \
+    std::uint64_t value = 0;                                        \
+    asm volatile("mov %%cr" #number ", %0" : "=r"(value));          \
+    return value;                                                   \
+  }                                                                 \
+  inline void Write##name(std::uint64_t value) {                    \
+    asm volatile("mov %0, %%cr" #number : : "r"(value) : "memory"); \
+  }
+WS_CONTROL_REGISTER(Cr0, 0)
+WS_CONTROL_REGISTER(Cr2, 2)
+WS_CONTROL_REGISTER(Cr3, 3)
+WS_CONTROL_REGISTER(Cr4, 4)
+#undef WS_CONTROL_REGISTER
+
+// As SGDT and SIDT store them.
+struct [[gnu::packed]] TablePointer {
+  std::uint16_t limit;
+  std::uint64_t base;
+};
+inline TablePointer ReadGdtr() {
+  TablePointer pointer = {};
+  asm volatile("sgdt %0" : "=m"(pointer));
+  return pointer;
+}
+inline TablePointer ReadIdtr() {
+  TablePointer pointer = {};
+  asm volatile("sidt %0" : "=m"(pointer));
+  return pointer;
+}
+inline void LoadGdtr(const TablePointer& pointer) {
+  asm volatile("lgdt %0" : : "m"(pointer));
+}
+inline void LoadIdtr(const TablePointer& pointer) {
+  asm volatile("lidt %0" : : "m"(pointer));
+}
+
+#define WS_SELECTOR(name, instruction)          \
+  inline std::uint16_t Read##name() {           \
+    std::uint16_t selector = 0;                 \
+    asm volatile(instruction : "=r"(selector)); \
+    return selector;                            \
+  }
+WS_SELECTOR(Es, "mov %%es, %0")
+WS_SELECTOR(Cs, "mov %%cs, %0")
+WS_SELECTOR(Ss, "mov %%ss, %0")
+WS_SELECTOR(Ds, "mov %%ds, %0")
+WS_SELECTOR(Fs, "mov %%fs, %0")
+WS_SELECTOR(Gs, "mov %%gs, %0")
+WS_SELECTOR(TaskRegister, "str %0")
+WS_SELECTOR(Ldtr, "sldt %0")
+#undef WS_SELECTOR
+inline void LoadLdtr(std::uint16_t selector) {
+  asm volatile("lldt %0" : : "r"(selector));
+}
+
+}  // namespace ring0
+}  // namespace worldswitch
+
+#endif  // WORLDSWITCH_BACKENDS_VMX_INTEL_NATIVE_VMX_INSTRUCTION_H_

@@ -1,0 +1,510 @@
+// Making a vCPU, the runs that are not the plain one, registers, events.
+
+#include "backends/vmx_intel/native/vmx_vcpu.h"
+
+#include "backends/native/error_number.h"
+#include "backends/vmx_intel/native/vmx_host_state.h"
+
+namespace worldswitch {
+namespace {
+
+using Word = VmxControlWord;
+
+constexpr std::uint32_t kRevisionMask = 0x7fff'ffff;
+constexpr unsigned kBasicAnyErrorCode = 56;  // of IA32_VMX_BASIC
+constexpr unsigned kCapInvvpidSingle = 41;   // of IA32_VMX_EPT_VPID_CAP
+
+constexpr std::uint8_t kDoubleFault = 8;
+constexpr std::uint8_t kGeneralProtection = 13;
+constexpr std::uint8_t kAlignmentCheck = 17;
+constexpr std::uint8_t kNmiVector = 2;
+constexpr std::uint8_t kFirstIrqVector = 16;
+constexpr std::uint8_t kExceptionVectors = 32;
+
+}  // namespace
+
+VmxVcpu::~VmxVcpu() {
+  if (kick_ != nullptr) kick_->Detach();
+  if (!vmcs_.exists()) return;
+  vmcs_.Clear();
+  if (shared_.cpu.current == this) shared_.cpu.current = nullptr;
+}
+
+bool VmxVcpu::Create(const char** why) {
+  const VmxCapabilities& capabilities = shared_.capabilities;
+  const auto revision = static_cast<std::uint32_t>(
+      capabilities.Value(VmxMsr::kBasic) & kRevisionMask);
+  if (!vmcs_.Create(shared_.host, revision) ||
+      !landing_.Create(shared_.host, &frame_)) {
+    *why = "no page left for a VMCS";
+    return false;
+  }
+  kick_ = VmxKick::Create(shared_.host, this);
+  if (kick_ == nullptr) {
+    *why = "no page left for a kick handle";
+    return false;
+  }
+  timer_.Create(capabilities, shared_.timer_ticks);
+  MakeCurrent();
+  words_.WriteAll(shared_.plan);
+  WriteHostState(vmcs_, words_);
+  WriteHostEntry(vmcs_, reinterpret_cast<std::uint64_t>(ws_vmx_exit),
+                 landing_.rsp());
+  WriteExceptionBitmap();
+  for (const VmcsField field :
+       {VmcsField::kPageFaultErrorMask, VmcsField::kPageFaultErrorMatch,
+        VmcsField::kCr3TargetCount, VmcsField::kExitMsrStoreCount,
+        VmcsField::kExitMsrLoadCount, VmcsField::kEntryMsrLoadCount,
+        VmcsField::kEntryInterruption, VmcsField::kEntryErrorCode,
+        VmcsField::kEntryInstructionLength}) {
+    vmcs_.Write(field, 0);
+  }
+  vmcs_.Write(VmcsField::kEptp, shared_.memory.eptp());
+  if (words_.IsSet(Word::kSecondary, vmx::kEnableVpid)) {
+    vpid_ = ++shared_.cpu.last_vpid;
+    if (vpid_ == 0) vpid_ = shared_.cpu.last_vpid = 1;
+    vmcs_.Write(VmcsField::kVpid, vpid_);
+    FlushLinear();  // whoever had the number before
+  }
+  if (words_.IsSet(Word::kPrimary, vmx::kUseMsrBitmaps)) {
+    vmcs_.Write(VmcsField::kMsrBitmap, shared_.msr_bitmap);
+  }
+  if (words_.IsSet(Word::kPrimary, vmx::kUseIoBitmaps)) {
+    vmcs_.Write(VmcsField::kIoBitmapA, shared_.io_bitmap_a);
+    vmcs_.Write(VmcsField::kIoBitmapB, shared_.io_bitmap_b);
+  }
+  if (words_.IsSet(Word::kSecondary, vmx::kPauseLoopExiting)) {
+    vmcs_.Write(VmcsField::kPleGap, shared_.ple_gap);
+    vmcs_.Write(VmcsField::kPleWindow, shared_.ple_window);
+  }
+  state_.WriteReset(VmxFixedBits(capabilities));
+  timer_.Write();
+  if (vmcs_.refused().status != VmxStatus::kSucceeded) {
+    *why = "the CPU has no VMCS field that its capabilities promise";
+    return false;
+  }
+  return true;
+}
+
+void VmxVcpu::MakeCurrent() {
+  VmxVcpu*& current = shared_.cpu.current;
+  if (current == this) return;
+  if (current != nullptr) current->Attend(kNotCurrent);
+  vmcs_.Load();
+  current = this;
+  AttendNoMore(kNotCurrent);
+  // The host may be another one by now, in address space or segments.
+  if (!Attending(kLaunchDue)) WriteHostState(vmcs_, words_);
+}
+
+void VmxVcpu::Relaunch() {
+  vmcs_.Clear();
+  vmcs_.Load();
+  frame_.launched = 0;
+  Attend(kLaunchDue);
+}
+
+void VmxVcpu::WriteExceptionBitmap() {
+  // #AC: a guest can keep the CPU in an endless chain of them, which nothing
+  // but their exits ends.
+  vmcs_.Write(VmcsField::kExceptionBitmap,
+              shared_.asked_exceptions | 1u << kAlignmentCheck);
+}
+
+void VmxVcpu::FlushLinear() {
+  if (vpid_ == 0) return;
+  const bool single =
+      (shared_.capabilities.Value(VmxMsr::kEptVpidCap) >> kCapInvvpidSingle &
+       1) != 0;
+  vmx::Invvpid(single ? vmx::kSingleContext : vmx::kAllContexts,
+               {.first = single ? vpid_ : std::uint64_t{0}, .second = 0});
+  Count(Counter::kTlbFlushes);
+}
+
+// ---- Runs -------------------------------------------------------------------
+
+Exit VmxVcpu::RunWithWork() {
+  if (Attending(kKicked)) {
+    AttendNoMore(kKicked);
+    const Exit exit = MakeExit(ExitReason::kInterrupted, 0, kErrnoInterrupted);
+    if (frame_.file.wanted != kNoRegisters) CacheWanted(exit);
+    return exit;
+  }
+  MakeCurrent();
+  Exit next;
+  if (completion_.NextAccess(general(), &next.mmio)) {
+    next.reason = ExitReason::kMmio;
+    next.raw = vmcs_.Read(VmcsField::kExitReason);
+    return next;
+  }
+  CompletePending();
+  AttendNoMore(kCompleted | kCached);
+  if (frame_.file.dirty != kNoRegisters && !SendDirty()) {
+    return MakeExit(ExitReason::kError, 0, last_error_);
+  }
+  frame_.file.cached = kNoRegisters;
+  if (Attending(kEventHeld)) OfferHeld();
+  if (events_.busy()) events_.WriteForEntry();
+  AttendNoMore(kEventDue);
+  bool armed_once = false;
+  if (Attending(kTimerDue)) {
+    AttendNoMore(kTimerDue);
+    armed_once = timer_.Write();
+  }
+  const bool breakpoints = debug_registers_.armed();
+  if (breakpoints) debug_registers_.Exchange();
+  const Exit exit = Enter();
+  if (breakpoints) debug_registers_.Exchange();
+  if (Attending(kLaunchDue) && exit.reason != ExitReason::kEntryFailure) {
+    frame_.launched = 1;
+    AttendNoMore(kLaunchDue);
+  }
+  VmxEventType delivered = {};
+  if (events_.TakeDelivered(&delivered)) {
+    if (delivered == VmxEventType::kNmi) Count(Counter::kNmiInjections);
+    if (delivered == VmxEventType::kExternalInterrupt) {
+      Count(Counter::kIrqInjections);
+    }
+  }
+  if (armed_once) {
+    timer_.Disarm();
+    Attend(kTimerDue);
+  }
+  if (frame_.file.wanted != kNoRegisters) CacheWanted(exit);
+  return exit;
+}
+
+Exit VmxVcpu::EndFailedEntry(bool fail_invalid) {
+  failure_ = {};
+  if (fail_invalid) {
+    failure_.kind = VmxEntryFailure::Kind::kFailInvalid;
+  } else {
+    failure_.kind = VmxEntryFailure::Kind::kFailValid;
+    failure_.instruction_error =
+        static_cast<std::uint32_t>(vmcs_.Read(VmcsField::kInstructionError));
+  }
+  events_.KeepAccepted();
+  if (events_.busy()) Attend(kEventDue);
+  Relaunch();
+  return ExitOf(failure_);
+}
+
+Exit VmxVcpu::EndInterruptedDelivery(std::uint32_t reason,
+                                     std::uint32_t idt_vectoring) {
+  if (VmxExitReasonField::kEntryFailure.IsSet(reason)) {
+    failure_ = {.kind = VmxEntryFailure::Kind::kEntryFailed,
+                .instruction_error = 0,
+                .exit_reason = reason,
+                .qualification = vmcs_.Read(VmcsField::kExitQualification)};
+    events_.KeepAccepted();
+    if (events_.busy()) Attend(kEventDue);
+    Relaunch();
+    return ExitOf(failure_);
+  }
+  events_.TakeBack(idt_vectoring);
+  Attend(kEventDue);
+  return DecodeExit(reason);
+}
+
+void VmxVcpu::CompletePending() {
+  if (!Attending(kSkipDue | kCompletionDue)) return;
+  completed_rip_ = vmcs_.Read(VmcsField::kGuestRip);
+  Attend(kCompleted);
+  if (Attending(kSkipDue)) SkipInstruction();
+  if (!Attending(kCompletionDue)) return;
+  AttendNoMore(kCompletionDue);
+  if (access_ != Access::kNone) CompleteAccess();
+  if (!completion_.pending()) return;
+  // Decoding has read these two; a device access may have changed them.
+  const std::uint64_t rsp = general().rsp;
+  const std::uint64_t rflags = general().rflags;
+  const ExitCompletion::Effect effect = completion_.Finish(general());
+  if (general().rsp != rsp) vmcs_.Write(VmcsField::kGuestRsp, general().rsp);
+  if (general().rflags != rflags) {
+    vmcs_.Write(VmcsField::kGuestRflags, general().rflags);
+  }
+  if (effect.general_protection) {
+    RaiseException(kGeneralProtection, true);
+  } else if (effect.advance != 0) {
+    AdvanceRip(effect.advance);
+  }
+}
+
+void VmxVcpu::AdvanceRip(std::uint64_t length) {
+  vmcs_.Write(VmcsField::kGuestRip, vmcs_.Read(VmcsField::kGuestRip) + length);
+  const std::uint64_t state = vmcs_.Read(VmcsField::kGuestInterruptibility);
+  if ((state & vmx::kInterruptShadow) != 0) {
+    vmcs_.Write(VmcsField::kGuestInterruptibility,
+                state & ~vmx::kInterruptShadow);
+  }
+}
+
+// ---- Registers --------------------------------------------------------------
+
+Result VmxVcpu::fetch_registers(RegisterSet groups) {
+  MakeCurrent();
+  if (InMidInstruction()) {
+    last_error_ = kErrnoBusy;
+    return Result::kError;
+  }
+  CompletePending();
+  RegisterFile& file = frame_.file;
+  const auto missing = static_cast<RegisterSet>(groups & ~file.cached);
+  if ((missing & kGeneralRegisters) != 0) {
+    file.general.rsp = vmcs_.Read(VmcsField::kGuestRsp);
+    file.general.rip = vmcs_.Read(VmcsField::kGuestRip);
+    file.general.rflags = vmcs_.Read(VmcsField::kGuestRflags);
+    fetched_ = file.general;
+  }
+  if ((missing & kSpecialRegisters) != 0) {
+    state_.Read(&file.special);
+    file.special.cr2 = cr2_;
+  }
+  file.cached |= groups;
+  Attend(kCached);
+  return Result::kOk;
+}
+
+Result VmxVcpu::commit_registers() {
+  MakeCurrent();
+  return SendDirty() ? Result::kOk : Result::kError;
+}
+
+bool VmxVcpu::SendDirty() {
+  RegisterFile& file = frame_.file;
+  const RegisterSet dirty = file.dirty;
+  file.dirty = kNoRegisters;
+  if ((dirty & kSpecialRegisters) != 0) {
+    if (!state_.Valid(file.special, shared_.memory.view())) {
+      if ((dirty & kGeneralRegisters) != 0) file.general = fetched_;
+      file.cached = kNoRegisters;
+      last_error_ = kErrnoInvalid;
+      return false;
+    }
+    state_.Write(file.special, shared_.memory.view());
+    cr2_ = file.special.cr2;
+    FlushLinear();
+  }
+  if ((dirty & kGeneralRegisters) != 0) {
+    file.general.rflags |= x86::kFlagsFixed;
+    // Elsewhere, or with interrupts off, no STI or MOV SS is in front of it.
+    if (file.general.rip != fetched_.rip ||
+        (file.general.rflags & x86::kFlagsInterrupt) == 0) {
+      const std::uint64_t state = vmcs_.Read(VmcsField::kGuestInterruptibility);
+      if ((state & vmx::kInterruptShadow) != 0) {
+        vmcs_.Write(VmcsField::kGuestInterruptibility,
+                    state & ~vmx::kInterruptShadow);
+      }
+      vmcs_.Write(VmcsField::kGuestPendingDebug, 0);
+    }
+    vmcs_.Write(VmcsField::kGuestRsp, file.general.rsp);
+    vmcs_.Write(VmcsField::kGuestRip, file.general.rip);
+    vmcs_.Write(VmcsField::kGuestRflags, file.general.rflags);
+    fetched_ = file.general;
+  }
+  return true;
+}
+
+// REG.4. An exit whose result the caller has still to give is not complete.
+void VmxVcpu::CacheWanted(const Exit& exit) {
+  constexpr std::uint64_t kIncomplete =
+      ReasonBit(ExitReason::kIo) | ReasonBit(ExitReason::kMmio) |
+      ReasonBit(ExitReason::kRdmsr) | ReasonBit(ExitReason::kWrmsr) |
+      ReasonBit(ExitReason::kTimeStamp) | ReasonBit(ExitReason::kEntryFailure);
+  if ((ReasonBit(exit.reason) & kIncomplete) != 0 || InMidInstruction()) return;
+  fetch_registers(frame_.file.wanted);
+}
+
+std::uint64_t VmxVcpu::Rflags() {
+  if ((frame_.file.dirty & kGeneralRegisters) != 0) return general().rflags;
+  return vmcs_.Read(VmcsField::kGuestRflags);
+}
+
+// As it will be behind the instruction that exited.
+std::uint64_t VmxVcpu::Interruptibility() {
+  const std::uint64_t state = vmcs_.Read(VmcsField::kGuestInterruptibility);
+  return Attending(kSkipDue | kCompletionDue) ? state & ~vmx::kInterruptShadow
+                                              : state;
+}
+
+// ---- Events -----------------------------------------------------------------
+
+void VmxVcpu::Queue(const VmxEntryEvent& event) {
+  events_.Accept(event);
+  Attend(kEventDue);
+}
+
+bool VmxVcpu::QueueException(const VmxEntryEvent& event) {
+  VmxEntryEvent next = event;
+  if (events_.busy()) {
+    switch (Combine(events_.event(), event.vector())) {
+      case VmxCombined::kSecond:
+        break;
+      case VmxCombined::kSecondFirst:
+        held_ = events_.event();
+        Attend(kEventHeld);
+        break;
+      case VmxCombined::kDoubleFault:
+        next = EntryEventOf({.kind = EventKind::kException,
+                             .vector = kDoubleFault,
+                             .has_error_code = true,
+                             .error_code = 0},
+                            (state_.ReadCr0() & x86::kCr0Pe) != 0);
+        break;
+      case VmxCombined::kTripleFault:
+        return false;
+    }
+  }
+  Queue(next);
+  return true;
+}
+
+void VmxVcpu::RaiseException(std::uint8_t vector, bool has_error_code) {
+  const bool protected_mode = (state_.ReadCr0() & x86::kCr0Pe) != 0;
+  // What was accepted before is no exception of this instruction's.
+  QueueException(EntryEventOf({.kind = EventKind::kException,
+                               .vector = vector,
+                               .has_error_code = has_error_code,
+                               .error_code = 0},
+                              protected_mode));
+}
+
+void VmxVcpu::OfferHeld() {
+  if (!events_.busy()) {
+    const bool is_nmi = held_.type() == VmxEventType::kNmi;
+    const std::uint64_t blocked =
+        Interruptibility() &
+        (vmx::kInterruptShadow | (is_nmi ? vmx::kBlockedByNmi : 0));
+    if (blocked == 0 && (is_nmi || (Rflags() & x86::kFlagsInterrupt) != 0)) {
+      Queue(held_);
+      held_ = {};
+      AttendNoMore(kEventHeld);
+      words_.Set(Word::kPrimary, vmx::kInterruptWindow, irq_window_asked_);
+      return;
+    }
+  }
+  // An NMI is offered at every exit; an interrupt's window is one.
+  if (held_.type() == VmxEventType::kExternalInterrupt) {
+    words_.Set(Word::kPrimary, vmx::kInterruptWindow, true);
+  }
+}
+
+bool VmxVcpu::interrupt_allowed() {
+  MakeCurrent();
+  return !events_.busy() && (Rflags() & x86::kFlagsInterrupt) != 0 &&
+         (Interruptibility() & vmx::kInterruptShadow) == 0;
+}
+
+InjectResult VmxVcpu::inject_irq(std::uint8_t vector) {
+  if (vector < kFirstIrqVector) return InjectResult::kInvalid;
+  if (events_.busy()) return InjectResult::kBusy;
+  if (!interrupt_allowed()) return InjectResult::kBlocked;
+  Queue(EntryEventOf({.kind = EventKind::kIrq, .vector = vector}, true));
+  return InjectResult::kOk;
+}
+
+InjectResult VmxVcpu::inject_nmi() {
+  if (!words_.IsSet(Word::kPin, vmx::kPinVirtualNmis)) {
+    return InjectResult::kUnsupported;
+  }
+  if (events_.busy()) return InjectResult::kBusy;
+  MakeCurrent();
+  if ((Interruptibility() & (vmx::kInterruptShadow | vmx::kBlockedByNmi)) !=
+      0) {
+    return InjectResult::kBlocked;
+  }
+  Queue(EntryEventOf({.kind = EventKind::kNmi, .vector = kNmiVector}, true));
+  return InjectResult::kOk;
+}
+
+InjectResult VmxVcpu::inject_exception(const Event& event) {
+  if (event.kind != EventKind::kException || event.vector == kNmiVector ||
+      event.vector >= kExceptionVectors) {
+    return InjectResult::kInvalid;
+  }
+  if (events_.busy()) return InjectResult::kBusy;
+  MakeCurrent();
+  const bool protected_mode = (state_.ReadCr0() & x86::kCr0Pe) != 0;
+  const bool any_code =
+      (shared_.capabilities.Value(VmxMsr::kBasic) >> kBasicAnyErrorCode & 1) !=
+      0;
+  if (!ErrorCodeFits(event, protected_mode, any_code)) {
+    return InjectResult::kInvalid;
+  }
+  Queue(EntryEventOf(event, protected_mode));
+  return InjectResult::kOk;
+}
+
+void VmxVcpu::request_irq_window(bool wanted) {
+  MakeCurrent();
+  irq_window_asked_ = wanted;
+  words_.Set(Word::kPrimary, vmx::kInterruptWindow, wanted);
+}
+
+void VmxVcpu::request_nmi_window(bool wanted) {
+  if (!words_.IsSet(Word::kPin, vmx::kPinVirtualNmis)) return;
+  MakeCurrent();
+  words_.Set(Word::kPrimary, vmx::kNmiWindow, wanted);
+}
+
+bool VmxVcpu::cancel_injection(Event* event) {
+  if (!events_.Cancel(event)) return false;
+  AttendNoMore(kEventDue);
+  return true;
+}
+
+// ---- The rest ---------------------------------------------------------------
+
+OptionalValue VmxVcpu::exit_detail(ExitDetail detail) {
+  MakeCurrent();
+  const std::uint64_t reason = BasicReason(vmcs_.Read(VmcsField::kExitReason));
+  const bool nested =
+      reason == static_cast<std::uint64_t>(VmxExitReason::kEptViolation) ||
+      reason == static_cast<std::uint64_t>(VmxExitReason::kEptMisconfiguration);
+  switch (detail) {
+    case ExitDetail::kRip:
+      return {true, Attending(kCompleted) ? completed_rip_
+                                          : vmcs_.Read(VmcsField::kGuestRip)};
+    case ExitDetail::kInstructionLength:
+      return {true, vmcs_.Read(VmcsField::kExitInstructionLength)};
+    case ExitDetail::kRflags:
+      return {true, Rflags()};
+    case ExitDetail::kInterruptFlag:
+      return {true, (Rflags() & x86::kFlagsInterrupt) != 0 ? 1u : 0u};
+    case ExitDetail::kInterruptShadow:
+      return {true,
+              (Interruptibility() & vmx::kInterruptShadow) != 0 ? 1u : 0u};
+    case ExitDetail::kGuestPhysicalAddress:
+      if (!nested) return {};
+      return {true, vmcs_.Read(VmcsField::kGuestPhysicalAddress)};
+    case ExitDetail::kVmxQualification:
+      return {true, vmcs_.Read(VmcsField::kExitQualification)};
+    default:
+      return {};
+  }
+}
+
+KickHandle VmxVcpu::kick_handle() {
+  kick_->Ref();
+  return KickHandle(kick_);
+}
+
+OptionalValue VmxVcpu::counter(Counter counter) const {
+  if (counter == Counter::kExits) return {true, exits_};
+  constexpr std::uint32_t kKnown =
+      1u << static_cast<unsigned>(Counter::kIoExits) |
+      1u << static_cast<unsigned>(Counter::kMmioExits) |
+      1u << static_cast<unsigned>(Counter::kHaltExits) |
+      1u << static_cast<unsigned>(Counter::kIrqWindowExits) |
+      1u << static_cast<unsigned>(Counter::kExternalIrqExits) |
+      1u << static_cast<unsigned>(Counter::kIrqInjections) |
+      1u << static_cast<unsigned>(Counter::kNmiInjections) |
+      1u << static_cast<unsigned>(Counter::kPageFaultsTaken) |
+      1u << static_cast<unsigned>(Counter::kPageFaultsFixed) |
+      1u << static_cast<unsigned>(Counter::kTlbFlushes);
+  const auto index = static_cast<unsigned>(counter);
+  if ((kKnown >> index & 1) == 0) return {};
+  return {true, counters_[index]};
+}
+
+}  // namespace worldswitch

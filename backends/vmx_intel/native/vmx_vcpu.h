@@ -1,0 +1,369 @@
+// One vCPU on VMX: vmx_vcpu_run and the rest of the ops, as a final type, so
+// that the loop instantiated on it makes no virtual call.
+//
+// What is on the way from an exit to the next entry is in this header: the test
+// whether anything is to be done before the entry, the skip of the instruction
+// that exited, the switch, two VMREADs, and the exits of CPUID and VMCALL.
+// Everything else is a call away (vmx_vcpu.cc, vmx_exits.cc).
+//
+// The host's interrupts are off whenever an op is called, and stay off: an
+// interrupt that becomes pending between the last look at a kick and the entry
+// makes the guest exit at once. One CPU. Freestanding.
+
+#ifndef WORLDSWITCH_BACKENDS_VMX_INTEL_NATIVE_VMX_VCPU_H_
+#define WORLDSWITCH_BACKENDS_VMX_INTEL_NATIVE_VMX_VCPU_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "backends/native/exit_completion.h"
+#include "backends/native/host_services.h"
+#include "backends/vmx_intel/native/vmcs.h"
+#include "backends/vmx_intel/native/vmx_controls.h"
+#include "backends/vmx_intel/native/vmx_debug_registers.h"
+#include "backends/vmx_intel/native/vmx_events.h"
+#include "backends/vmx_intel/native/vmx_failure.h"
+#include "backends/vmx_intel/native/vmx_guest_state.h"
+#include "backends/vmx_intel/native/vmx_kick.h"
+#include "backends/vmx_intel/native/vmx_memory.h"
+#include "backends/vmx_intel/native/vmx_switch.h"
+#include "backends/vmx_intel/native/vmx_timer.h"
+#include "backends/vmx_intel/vmx_capability.h"
+#include "backends/vmx_intel/vmx_exit_reason.h"
+#include "core/vcpu_ops.h"
+#include "core/vm_ops.h"
+
+namespace worldswitch {
+
+class VmxVcpu;
+
+// A set of exit reasons, one bit each.
+constexpr std::uint64_t ReasonBit(ExitReason reason) {
+  return std::uint64_t{1} << static_cast<unsigned>(reason);
+}
+static_assert(kExitReasonCount <= 64);
+
+// The CPU that all of this runs on.
+struct VmxCpu {
+  VmxVcpu* current = nullptr;  // whose VMCS is current
+  std::uint16_t last_vpid = 0;
+};
+
+// What the vCPUs of one VM share. All of it outlives them.
+struct VmxShared {
+  VmxCpu& cpu;
+  const HostServices& host;
+  const VmxCapabilities& capabilities;
+  VmxMemory& memory;
+  VmxControlPlan plan;
+  std::uint64_t io_bitmap_a = 0;  // physical, 0: none
+  std::uint64_t io_bitmap_b = 0;
+  std::uint64_t msr_bitmap = 0;
+  std::uint32_t asked_exceptions = 0;  // that exit to the caller
+  std::uint64_t timer_ticks = 0;       // of every run; 0: none
+  std::uint32_t ple_gap = 0;
+  std::uint32_t ple_window = 0;
+};
+
+class VmxVcpu final : public VcpuOps {
+ public:
+  explicit VmxVcpu(VmxShared& shared)
+      : shared_(shared),
+        words_(vmcs_),
+        state_(vmcs_, words_),
+        events_(vmcs_),
+        timer_(vmcs_, words_) {}
+  ~VmxVcpu();
+  VmxVcpu(const VmxVcpu&) = delete;
+  VmxVcpu& operator=(const VmxVcpu&) = delete;
+
+  // False: *why.
+  bool Create(const char** why);
+
+  Exit run() override;
+  Disposition handle_exit(const Exit& exit) override {
+    if (((kServedHere >> static_cast<unsigned>(exit.reason)) & 1) != 0)
+        [[unlikely]] {
+      return ServeExit(exit);
+    }
+    return Disposition::kToCaller;
+  }
+  bool interrupt_allowed() override;
+  InjectResult inject_irq(std::uint8_t vector) override;
+  InjectResult inject_nmi() override;
+  InjectResult inject_exception(const Event& event) override;
+  void request_irq_window(bool wanted) override;
+  void request_nmi_window(bool wanted) override;
+  bool cancel_injection(Event* event) override;
+  RegisterFile& registers() override { return frame_.file; }
+  Result fetch_registers(RegisterSet groups) override;
+  Result commit_registers() override;
+  OptionalValue exit_detail(ExitDetail detail) override;
+  KickHandle kick_handle() override;
+  int last_error() const override { return last_error_; }
+
+  // ---- For the VM ----
+
+  // Called by a kick, also by one that an interrupt's handler makes: one
+  // instruction.
+  void RequestKick() { Attend(kKicked); }
+  OptionalValue counter(Counter counter) const;
+  const VmxEntryFailure& failure() const { return failure_; }
+  // Since it was made.
+  std::uint64_t vmreads() const {
+    return vmcs_.reads() + 2 * exits_ + 3 * skips_;
+  }
+  std::uint64_t vmwrites() const { return vmcs_.writes() + skips_; }
+  Vmcs& vmcs() { return vmcs_; }
+  VmxControlWords& words() { return words_; }
+  VmxGuestState& state() { return state_; }
+  VmxTimer& timer() { return timer_; }
+  // Its VMCS becomes the current one, if it is not.
+  void MakeCurrent();
+  // The timer is to be written at the next entry.
+  void AttendTimer() { Attend(kTimerDue); }
+  void WriteExceptionBitmap();
+  void FlushLinear();
+  // For the checks, which want a wrong one: what the next entry takes the
+  // VMCS's launch state for.
+  void set_launched(bool launched) {
+    frame_.launched = launched ? 1 : 0;
+    Attend(kLaunchDue);
+  }
+  VmxSwitchFrame* frame() { return &frame_; }
+
+ private:
+  // Why the next run is not the plain one. Bits 7:0 and 23:16 are left to
+  // RegisterFile's sets, see Work.
+  static constexpr std::uint32_t kSkipDue = 1u << 8;  // the plain one's
+  static constexpr std::uint32_t kKicked = 1u << 9;
+  static constexpr std::uint32_t kNotCurrent = 1u << 10;
+  static constexpr std::uint32_t kCompletionDue = 1u << 11;
+  static constexpr std::uint32_t kEventDue = 1u << 12;
+  static constexpr std::uint32_t kLaunchDue = 1u << 13;
+  static constexpr std::uint32_t kTimerDue = 1u << 14;
+  static constexpr std::uint32_t kBreakpointsArmed = 1u << 15;
+  static constexpr std::uint32_t kCompleted = 1u << 24;  // see completed_rip_
+  static constexpr std::uint32_t kCached = 1u << 26;     // some group is
+  static constexpr std::uint32_t kEventHeld = 1u << 25;
+
+  static constexpr std::uint64_t kServedHere =
+      ReasonBit(ExitReason::kPageFault) |
+      ReasonBit(ExitReason::kExternalInterrupt) | ReasonBit(ExitReason::kNmi) |
+      ReasonBit(ExitReason::kException) | ReasonBit(ExitReason::kUnknown) |
+      ReasonBit(ExitReason::kIrqWindow);
+
+  // A register access or the like whose result the caller gives.
+  enum class Access : std::uint8_t {
+    kNone,
+    kMovToCr,
+    kMovFromCr,
+    kClts,
+    kLmsw,
+    kMovToDr,
+    kMovFromDr,
+    kTimeStamp,
+  };
+
+  // Single instructions, so that a kick by an interrupt is not lost.
+  void Attend(std::uint32_t bits) {
+    asm volatile("orl %1, %0" : "+m"(attention_) : "ri"(bits) : "cc", "memory");
+  }
+  void AttendNoMore(std::uint32_t bits) {
+    asm volatile("andl %1, %0"
+                 : "+m"(attention_)
+                 : "ri"(~bits)
+                 : "cc", "memory");
+  }
+  bool Attending(std::uint32_t bits) const {
+    return (__atomic_load_n(&attention_, __ATOMIC_RELAXED) & bits) != 0;
+  }
+  // Whatever is to be done around the next entry, in one word: attention_, and
+  // the groups of registers that are wanted or dirty.
+  std::uint32_t Work() const;
+
+  GeneralRegisters& general() { return frame_.file.general; }
+
+  // The instruction that exited is behind the guest.
+  void SkipInstruction();
+  // The same for one whose length is known; length: bytes.
+  void AdvanceRip(std::uint64_t length);
+  // The entry, and the exit in its plainest form.
+  Exit Enter();
+  Exit CpuidExitOf();
+  Exit HypercallExitOf();
+  Exit RunWithWork();
+  Exit EndFailedEntry(bool fail_invalid);
+  // After a failed entry nothing is relied on: the VMCS is cleared, and the
+  // next entry is a VMLAUNCH.
+  void Relaunch();
+  Exit EndInterruptedDelivery(std::uint32_t reason,
+                              std::uint32_t idt_vectoring);
+
+  // vmx_exits.cc
+  Exit DecodeExit(std::uint32_t reason);
+  Exit Skipping(ExitReason reason, std::uint32_t raw);
+  Exit DecodeException();
+  Exit DecodeExternalInterrupt();
+  Exit DecodeIo();
+  Exit DecodeMsr(std::uint32_t reason);
+  Exit DecodeControlRegister();
+  Exit DecodeDebugRegister();
+  Exit DecodeTimeStamp(std::uint32_t reason);
+  Exit DecodeNestedFault(std::uint32_t reason);
+  bool DecodeMmio(std::uint32_t reason, std::uint64_t gpa, Exit* exit);
+  Disposition ServeExit(const Exit& exit);
+
+  // vmx_register_access.cc
+  void CompleteAccess();
+  bool MoveToControlRegister(unsigned number, std::uint64_t value);
+  std::uint64_t ReadControlRegister(unsigned number);
+  bool In64BitMode();
+  std::uint64_t ReadGpr(unsigned number);
+  void WriteGpr(unsigned number, std::uint64_t value);
+
+  // What is left of the last exit's instruction is done.
+  void CompletePending();
+  // Between two exits of one instruction.
+  bool InMidInstruction() const { return completion_.mid_instruction(); }
+  bool SendDirty();
+  void CacheWanted(const Exit& exit);
+  void Queue(const VmxEntryEvent& event);
+  // The same for an exception, whatever was accepted before. False: it was one
+  // too many, and the guest shuts down.
+  bool QueueException(const VmxEntryEvent& event);
+  // A fault of the instruction that is being completed, error code 0.
+  void RaiseException(std::uint8_t vector, bool has_error_code);
+  // Lets a held event follow as soon as the guest can take it.
+  void OfferHeld();
+  std::uint64_t Rflags();
+  std::uint64_t Interruptibility();
+  void Count(Counter counter) { ++counters_[static_cast<unsigned>(counter)]; }
+
+  VmxSwitchFrame frame_;
+  std::uint32_t attention_ = kLaunchDue | kNotCurrent;
+  std::uint64_t cr2_ = 0;
+  std::uint64_t exits_ = 0;  // of each two fields were read
+  std::uint64_t skips_ = 0;  // for each three were read and one written
+  VmxShared& shared_;
+  Vmcs vmcs_;
+
+  VmxControlWords words_;
+  VmxGuestState state_;
+  VmxEvents events_;
+  VmxTimer timer_;
+  VmxDebugRegisters debug_registers_;
+  VmxLanding landing_;
+  VmxKick* kick_ = nullptr;
+  std::uint16_t vpid_ = 0;
+  int last_error_ = 0;
+  std::uint64_t counters_[static_cast<unsigned>(Counter::kCount)] = {};
+  VmxEntryFailure failure_;
+  GeneralRegisters fetched_ = {};  // what a refused commit puts back
+
+  std::uint64_t out_value_ = 0;  // of an OUT
+  Access access_ = Access::kNone;
+  std::uint8_t access_number_ = 0;
+  std::uint8_t access_gpr_ = 0;
+  std::uint16_t access_source_ = 0;       // LMSW
+  std::uint64_t time_stamp_[2] = {0, 0};  // what the caller gives
+  bool rdtscp_ = false;
+  std::uint64_t completed_rip_ = 0;  // where the completed instruction was
+  bool irq_window_asked_ = false;    // by the caller
+  bool window_was_asked_ = false;    // the one that the last exit spent
+  // An interrupt or NMI that a fault has overtaken.
+  VmxEntryEvent held_;
+  ExitCompletion completion_;
+};
+
+inline std::uint32_t VmxVcpu::Work() const {
+  static_assert(offsetof(RegisterFile, dirty) ==
+                offsetof(RegisterFile, wanted) + 2);
+  static_assert(offsetof(RegisterFile, wanted) + sizeof(std::uint32_t) <=
+                sizeof(RegisterFile));
+  constexpr std::uint32_t kWantedAndDirty = 0x00ff00ff;
+  std::uint32_t sets = 0;
+  __builtin_memcpy(&sets,
+                   reinterpret_cast<const std::byte*>(&frame_.file) +
+                       offsetof(RegisterFile, wanted),
+                   sizeof(sets));
+  return (sets & kWantedAndDirty) |
+         __atomic_load_n(&attention_, __ATOMIC_RELAXED);
+}
+
+[[gnu::always_inline]] inline void VmxVcpu::SkipInstruction() {
+  AttendNoMore(kSkipDue);
+  ++skips_;
+  const std::uint64_t length =
+      Vmcs::ReadUncounted(VmcsField::kExitInstructionLength);
+  const std::uint64_t rip = Vmcs::ReadUncounted(VmcsField::kGuestRip);
+  const std::uint64_t shadow =
+      Vmcs::ReadUncounted(VmcsField::kGuestInterruptibility);
+  Vmcs::WriteUncounted(VmcsField::kGuestRip, rip + length);
+  if ((shadow & vmx::kInterruptShadow) != 0) [[unlikely]] {
+    vmcs_.Write(VmcsField::kGuestInterruptibility,
+                shadow & ~vmx::kInterruptShadow);
+  }
+}
+
+[[gnu::always_inline]] inline Exit VmxVcpu::CpuidExitOf() {
+  Attend(kSkipDue);
+  Exit exit;
+  exit.reason = ExitReason::kCpuid;
+  exit.raw = static_cast<std::uint64_t>(VmxExitReason::kCpuid);
+  exit.cpuid.leaf = static_cast<std::uint32_t>(general().rax);
+  exit.cpuid.subleaf = static_cast<std::uint32_t>(general().rcx);
+  exit.cpuid.result = &general().rax;
+  return exit;
+}
+
+[[gnu::always_inline]] inline Exit VmxVcpu::HypercallExitOf() {
+  Attend(kSkipDue);
+  Exit exit;
+  exit.reason = ExitReason::kHypercall;
+  exit.raw = static_cast<std::uint64_t>(VmxExitReason::kVmcall);
+  exit.hypercall.number = general().rax;
+  exit.hypercall.arguments = &general().rbx;
+  exit.hypercall.result = &general().rax;
+  exit.hypercall.argument_count = 4;  // RBX, RCX, RDX, RSI
+  return exit;
+}
+
+[[gnu::always_inline]] inline Exit VmxVcpu::Enter() {
+  if (ring0::ReadCr2() != cr2_) [[unlikely]]
+    ring0::WriteCr2(cr2_);
+  bool fail_invalid = false;
+  if (SwitchToGuest(&frame_, &fail_invalid)) [[unlikely]]
+    return EndFailedEntry(fail_invalid);
+  cr2_ = ring0::ReadCr2();
+  const std::uint64_t reason = Vmcs::ReadUncounted(VmcsField::kExitReason);
+  const std::uint64_t idt_vectoring =
+      Vmcs::ReadUncounted(VmcsField::kIdtVectoring);
+  ++exits_;
+  // Bit 31: a failed entry, or an interrupted delivery.
+  if (static_cast<std::int32_t>(reason | idt_vectoring) < 0) [[unlikely]] {
+    return EndInterruptedDelivery(static_cast<std::uint32_t>(reason),
+                                  static_cast<std::uint32_t>(idt_vectoring));
+  }
+  if (reason == static_cast<std::uint64_t>(VmxExitReason::kCpuid)) {
+    return CpuidExitOf();
+  }
+  if (reason == static_cast<std::uint64_t>(VmxExitReason::kVmcall)) {
+    return HypercallExitOf();
+  }
+  return DecodeExit(static_cast<std::uint32_t>(reason));
+}
+
+[[gnu::always_inline]] inline Exit VmxVcpu::run() {
+  const std::uint32_t work = Work();
+  if (work == kSkipDue) {
+    SkipInstruction();
+  } else if (work != 0) [[unlikely]] {
+    return RunWithWork();
+  }
+  return Enter();
+}
+
+}  // namespace worldswitch
+
+#endif  // WORLDSWITCH_BACKENDS_VMX_INTEL_NATIVE_VMX_VCPU_H_
