@@ -27,6 +27,7 @@ SvmVcpu::SvmVcpu(SvmVmParts& parts, const HostPages& pages, SvmKickTarget* kick,
       events_(
           frame_.vmcb, frame_.work,
           static_cast<VirtualIrq>(Value(parts.knobs, SvmKnob::kVirtualIrq))),
+      debug_registers_(parts.spares_data_breakpoints),
       clean_(parts.features.clean_bits() && On(parts, SvmKnob::kCleanBits)
                  ? SvmClean::kAll
                  : 0),
@@ -75,6 +76,7 @@ void SvmVcpu::SetControls(std::uint32_t asid) {
       MsrBitmap::kNone) {
     control.intercepts1 |= SvmIntercept1::kMsr;
   }
+  control.dr_read_intercepts = control.dr_write_intercepts = 0xFFFF;
   control.exception_intercepts = static_cast<std::uint32_t>(
       Value(parts_.knobs, SvmKnob::kExceptionBitmap));
   control.pause_filter_count = static_cast<std::uint16_t>(
@@ -117,11 +119,14 @@ Exit SvmVcpu::RunWithWork() {
   GeneralRegisters& general = frame_.registers.general;
   frame_.vmcb.save.rax = general.rax;
   if (ClgiAndTest(frame_.kick->word())) return Interrupted();
+  const bool breakpoints = debug_registers_.armed();
+  if (breakpoints) debug_registers_.Exchange();
   if (switches_all_) {
     SwitchAll(&general, parts_.cpu.host_state_pa());
   } else {
     Switch(&general);
   }
+  if (breakpoints) debug_registers_.Exchange();
   general.rax = frame_.vmcb.save.rax;
   frame_.registers.cached = kNoRegisters;
   return FinishExit();
