@@ -4,6 +4,7 @@
 
 #include "backends/vmx_intel/native/vmx_check_cases.h"
 #include "backends/vmx_intel/native/vmx_instruction_checks.h"
+#include "backends/vmx_intel/native/vmx_vcpu_checks.h"
 #include "backends/vmx_intel/native/vmx_vm.h"
 #include "guests/guests.h"
 #include "native/checks.h"
@@ -382,6 +383,7 @@ void RunVmxFailureChecks(NativeBackend& backend, const HostServices& host,
     checker.Run();
   }
   RunVmxInstructionChecks(backend, host, sink);
+  RunVmxVcpuChecks(backend, sink);
 }
 
 }  // namespace worldswitch
