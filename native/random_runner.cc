@@ -290,7 +290,7 @@ void RunRandomGuests(VmMaker& maker, const HostServices& host,
       sink.Check("random.guests", CheckVerdict::kFailed, why);
       return;
     }
-    RunGuard::Limit(*vm, kPatience);
+    run_guard.Limit(*vm, kPatience);
     // Nobody switches them, and what one guest left another one would find.
     ClearBreakpoints();
     if (IsQemu() && !KeepFromWatchpoints(*vm)) {

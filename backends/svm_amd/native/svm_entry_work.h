@@ -32,7 +32,6 @@ struct EntryWork {
   std::uint32_t before = 0;
   std::uint32_t after = 0;
 
-  bool any() const { return (before | after) != 0; }
   // bits: SvmClean, of what is changed in the VMCB.
   void Touch(Vmcb& vmcb, std::uint32_t bits) {
     vmcb.control.clean &= ~bits;

@@ -51,13 +51,13 @@ Exit SvmVcpu::Unknown() { return MakeExit(ExitReason::kUnknown, code()); }
 
 // An exit by an instruction that is over with it.
 Exit SvmVcpu::Instruction(ExitReason reason, std::uint8_t length) {
-  if (!has_nrip_) {
+  if (!frame_.has_nrip) {
     // Prefixes are part of it.
     const DecodedInstruction here = DecodeHere();
-    if (here.length == length) plain_rip_ = vmcb_.save.rip;
+    if (here.length == length) frame_.plain_rip = frame_.vmcb.save.rip;
     if (here.length != 0) length = here.length;
   }
-  Skip(length);
+  frame_.Skip(length);
   Exit exit;
   exit.reason = reason;
   exit.raw = code();
@@ -84,7 +84,7 @@ Exit SvmVcpu::Decode() {
     case SvmExitCode::kIntr:
       // It was taken at STGI; its handler may have kicked.
       count(Counter::kExternalIrqExits);
-      if (kick_->Take()) {
+      if (frame_.kick->Take()) {
         count(Counter::kSignalExits);
         return MakeExit(ExitReason::kInterrupted, code);
       }
@@ -99,12 +99,12 @@ Exit SvmVcpu::Decode() {
       events_.OnVintrExit();
       return MakeExit(ExitReason::kIrqWindow, code);
     case SvmExitCode::kCpuid:
-      Instruction(ExitReason::kCpuid, kCpuidBytes);
-      return CpuidAnswered();
+      Instruction(ExitReason::kCpuid, SvmFrame::kCpuidBytes);
+      return frame_.CpuidExitNow();
     case SvmExitCode::kVmmcall:
       count(Counter::kHypercalls);
-      Instruction(ExitReason::kHypercall, kVmmcallBytes);
-      return HypercallExit();
+      Instruction(ExitReason::kHypercall, SvmFrame::kVmmcallBytes);
+      return frame_.HypercallExitNow();
     case SvmExitCode::kHlt:
       count(Counter::kHaltExits);
       return Instruction(ExitReason::kHlt, 1);
@@ -150,7 +150,7 @@ Exit SvmVcpu::Decode() {
     case SvmExitCode::kInvpcid: {
       Exit exit = Unknown();
       const DecodedInstruction here = DecodeHere();
-      if (has_nrip_ || here.length != 0) Skip(here.length);
+      if (frame_.has_nrip || here.length != 0) frame_.Skip(here.length);
       return exit;
     }
     default:
@@ -159,18 +159,20 @@ Exit SvmVcpu::Decode() {
 }
 
 void SvmVcpu::ResetGuest() {
-  ResetSvmState(vmcb_);
+  ResetSvmState(frame_.vmcb);
   events_.Reset();
-  work_.Touch(vmcb_, SvmClean::kAll);
-  work_.before |= EntryWork::kFlush;
-  if (!switches_all_) work_.before |= EntryWork::kLoad;
+  frame_.work.Touch(frame_.vmcb, SvmClean::kAll);
+  frame_.work.before |= EntryWork::kFlush;
+  if (!switches_all_) frame_.work.before |= EntryWork::kLoad;
 }
 
 Exit SvmVcpu::DecodeException(std::uint32_t vector) {
-  const bool has_error_code =
-      (kWithErrorCode >> vector & 1) != 0 && (vmcb_.save.cr0 & kCr0Pe) != 0;
+  const bool has_error_code = (kWithErrorCode >> vector & 1) != 0 &&
+                              (frame_.vmcb.save.cr0 & kCr0Pe) != 0;
   const auto error_code =
-      has_error_code ? static_cast<std::uint32_t>(vmcb_.control.exit_info1) : 0;
+      has_error_code
+          ? static_cast<std::uint32_t>(frame_.vmcb.control.exit_info1)
+          : 0;
   if (vector == kDebugException && events_.OnDebugExit()) {
     return MakeExit(ExitReason::kNmiWindow, code());
   }
@@ -179,16 +181,17 @@ Exit SvmVcpu::DecodeException(std::uint32_t vector) {
   exit.raw = code();
   exit.exception = {.vector = vector, .error_code = error_code};
   // What its delivery would have done beside.
-  if (vector == kPageFaultVector) vmcb_.save.cr2 = vmcb_.control.exit_info2;
+  if (vector == kPageFaultVector)
+    frame_.vmcb.save.cr2 = frame_.vmcb.control.exit_info2;
   if ((parts_.asked_exceptions >> vector & 1) != 0) return exit;
-  const std::uint64_t first = vmcb_.control.exit_int_info;
+  const std::uint64_t first = frame_.vmcb.control.exit_int_info;
   switch (Combine(first, vector)) {
     case Combined::kSecond:
       RaiseException(static_cast<std::uint8_t>(vector), has_error_code,
                      error_code);
       return Internal(exit);
     case Combined::kDoubleFault:
-      RaiseException(kDoubleFault, (vmcb_.save.cr0 & kCr0Pe) != 0, 0);
+      RaiseException(kDoubleFault, (frame_.vmcb.save.cr0 & kCr0Pe) != 0, 0);
       return Internal(exit);
     case Combined::kShutdown:
       break;
@@ -219,14 +222,14 @@ Exit SvmVcpu::DecodeTimeStamp() {
   time_stamp_[0] = time_stamp_[1] = 0;
   time_stamp_has_aux_ = is_rdtscp;
   exit.time_stamp = {.result = time_stamp_, .is_rdtscp = is_rdtscp};
-  work_.before |= EntryWork::kTimeStamp;
+  frame_.work.before |= EntryWork::kTimeStamp;
   return exit;
 }
 
 Exit SvmVcpu::DecodeIo() {
   ++counters_[static_cast<std::size_t>(Counter::kIoExits)];
-  const std::uint64_t info = vmcb_.control.exit_info1;
-  VmcbSave& save = vmcb_.save;
+  const std::uint64_t info = frame_.vmcb.control.exit_info1;
+  VmcbSave& save = frame_.vmcb.save;
   PortAccess access;
   access.port = static_cast<std::uint16_t>(SvmIoioInfo::kPort.Of(info));
   access.size =
@@ -238,14 +241,14 @@ Exit SvmVcpu::DecodeIo() {
   access.repeats = SvmIoioInfo::kRep.IsSet(info);
   // EXITINFO2 is the next RIP, with or without NRIPS.
   access.instruction_length =
-      static_cast<std::uint8_t>(vmcb_.control.exit_info2 - save.rip);
-  GeneralRegisters& general = registers_.general;
+      static_cast<std::uint8_t>(frame_.vmcb.control.exit_info2 - save.rip);
+  GeneralRegisters& general = frame_.registers.general;
   Exit exit;
   exit.reason = ExitReason::kIo;
   exit.raw = code();
   if (!access.is_string) {
     exit.io = completion_.BeginIo(access, general);
-    work_.before |= EntryWork::kComplete;
+    frame_.work.before |= EntryWork::kComplete;
     return exit;
   }
   std::uint8_t bytes[kMaxInstructionBytes];
@@ -266,30 +269,32 @@ Exit SvmVcpu::DecodeIo() {
     exit.internal_error = {.suberror = 0, .data_count = 0, .data = nullptr};
     return exit;
   }
-  work_.before |= EntryWork::kComplete;
+  frame_.work.before |= EntryWork::kComplete;
   return exit;
 }
 
 Exit SvmVcpu::DecodeMsr() {
-  const bool is_write = SvmMsrInfo::kWrite.IsSet(vmcb_.control.exit_info1);
-  GeneralRegisters& general = registers_.general;
+  const bool is_write =
+      SvmMsrInfo::kWrite.IsSet(frame_.vmcb.control.exit_info1);
+  GeneralRegisters& general = frame_.registers.general;
   const auto msr = static_cast<std::uint32_t>(general.rcx);
   Exit exit;
   exit.reason = is_write ? ExitReason::kWrmsr : ExitReason::kRdmsr;
   exit.raw = code();
   std::uint8_t length = 2;
-  if (has_nrip_) {
-    length = static_cast<std::uint8_t>(vmcb_.control.next_rip - vmcb_.save.rip);
+  if (frame_.has_nrip) {
+    length = static_cast<std::uint8_t>(frame_.vmcb.control.next_rip -
+                                       frame_.vmcb.save.rip);
   } else if (const DecodedInstruction here = DecodeHere(); here.length != 0) {
     length = here.length;
   }
   exit.msr = completion_.BeginMsr(is_write, length, general);
-  work_.before |= EntryWork::kComplete;
+  frame_.work.before |= EntryWork::kComplete;
   // Whether the backend could answer: by trying a read.
   const bool switched = IsSwitchedByVmload(msr) && !switches_all_;
   if (switched) parts_.cpu.Save(*this);
   std::uint64_t value = 0;
-  const bool known = AnswerMsr(msr, /*write=*/false, &value, vmcb_,
+  const bool known = AnswerMsr(msr, /*write=*/false, &value, frame_.vmcb,
                                &apic_base_) != MsrAnswer::kUnknown;
   MsrExitCauses cause = kNoMsrExits;
   if (parts_.msrs.GoesToCaller(msr, is_write, known, &cause)) {
@@ -300,26 +305,26 @@ Exit SvmVcpu::DecodeMsr() {
   const MsrAnswer answer =
       cause != kNoMsrExits
           ? MsrAnswer::kInvalid
-          : AnswerMsr(msr, is_write, &value, vmcb_, &apic_base_);
+          : AnswerMsr(msr, is_write, &value, frame_.vmcb, &apic_base_);
   *exit.msr.inject_gp = answer == MsrAnswer::kDone ? 0 : 1;
   if (!is_write) *exit.msr.data = value;
   if (is_write && answer == MsrAnswer::kDone) {
-    work_.Touch(vmcb_, SvmClean::kAll);
-    if (msr == kEferMsr) work_.before |= EntryWork::kFlush;
-    if (switched) work_.before |= EntryWork::kLoad;
+    frame_.work.Touch(frame_.vmcb, SvmClean::kAll);
+    if (msr == kEferMsr) frame_.work.before |= EntryWork::kFlush;
+    if (switched) frame_.work.before |= EntryWork::kLoad;
   }
   return Internal(exit);
 }
 
 Exit SvmVcpu::DecodeNestedPageFault() {
-  const std::uint64_t gpa = vmcb_.control.exit_info2;
-  const std::uint64_t info = vmcb_.control.exit_info1;
+  const std::uint64_t gpa = frame_.vmcb.control.exit_info2;
+  const std::uint64_t info = frame_.vmcb.control.exit_info1;
   ++counters_[static_cast<std::size_t>(Counter::kPageFaultsTaken)];
   const bool in_memory = gpa < parts_.memory.view().size;
   // One that hit the delivery of an event, a walk of the guest's page tables or
   // a fetch is no access of the instruction.
   const bool by_instruction =
-      !SvmInterruption::kValid.IsSet(vmcb_.control.exit_int_info) &&
+      !SvmInterruption::kValid.IsSet(frame_.vmcb.control.exit_int_info) &&
       !SvmNestedPageFaultInfo::kPageTables.IsSet(info) &&
       !SvmPageFaultInfo::kFetch.IsSet(info);
   const bool device = !in_memory || SvmPageFaultInfo::kReserved.IsSet(info);
@@ -332,12 +337,12 @@ Exit SvmVcpu::DecodeNestedPageFault() {
                               &instruction)) {
     ++counters_[static_cast<std::size_t>(Counter::kMmioExits)];
     ++counters_[static_cast<std::size_t>(Counter::kInstructionsEmulated)];
-    GeneralRegisters& general = registers_.general;
-    general.rsp = vmcb_.save.rsp;
-    general.rflags = vmcb_.save.rflags;
+    GeneralRegisters& general = frame_.registers.general;
+    general.rsp = frame_.vmcb.save.rsp;
+    general.rflags = frame_.vmcb.save.rflags;
     exit.reason = ExitReason::kMmio;
     exit.mmio = completion_.BeginMmio(instruction, gpa, general);
-    work_.before |= EntryWork::kComplete;
+    frame_.work.before |= EntryWork::kComplete;
     return exit;
   }
   exit.reason = ExitReason::kPageFault;
@@ -348,8 +353,8 @@ Exit SvmVcpu::DecodeNestedPageFault() {
 // ---- The instruction at RIP -------------------------------------------------
 
 CodeSize SvmVcpu::code_size() const {
-  const std::uint16_t attributes = vmcb_.save.cs.attributes;
-  if ((vmcb_.save.efer & kEferLma) != 0 &&
+  const std::uint16_t attributes = frame_.vmcb.save.cs.attributes;
+  if ((frame_.vmcb.save.efer & kEferLma) != 0 &&
       (attributes & kSvmSegmentLong) != 0) {
     return CodeSize::k64;
   }
@@ -357,14 +362,14 @@ CodeSize SvmVcpu::code_size() const {
 }
 
 GuestView SvmVcpu::View() const {
-  const VmcbSave& save = vmcb_.save;
+  const VmcbSave& save = frame_.vmcb.save;
   return GuestView(
       parts_.memory.view(),
       {.cr0 = save.cr0, .cr3 = save.cr3, .cr4 = save.cr4, .efer = save.efer});
 }
 
 std::size_t SvmVcpu::ReadInstruction(std::uint8_t* bytes) const {
-  const VmcbControl& control = vmcb_.control;
+  const VmcbControl& control = frame_.vmcb.control;
   // With decode assists, of nested page faults (15.8.4).
   const std::size_t fetched = control.instruction_byte_count & 0xF;
   if (parts_.features.decode_assists() && fetched != 0 &&
@@ -373,8 +378,8 @@ std::size_t SvmVcpu::ReadInstruction(std::uint8_t* bytes) const {
     return fetched;
   }
   const std::uint64_t base =
-      code_size() == CodeSize::k64 ? 0 : vmcb_.save.cs.base;
-  return View().Read(base + vmcb_.save.rip, bytes, kMaxInstructionBytes);
+      code_size() == CodeSize::k64 ? 0 : frame_.vmcb.save.cs.base;
+  return View().Read(base + frame_.vmcb.save.rip, bytes, kMaxInstructionBytes);
 }
 
 DecodedInstruction SvmVcpu::DecodeHere() const {

@@ -80,11 +80,6 @@ std::size_t AddressBytes(const std::uint8_t* at, std::size_t count,
 
 }  // namespace
 
-std::size_t PrefixBytes(const std::uint8_t* bytes, std::size_t count,
-                        CodeSize code) {
-  return ReadPrefixes(bytes, count, code).length;
-}
-
 DecodedInstruction DecodeIntercepted(const std::uint8_t* bytes,
                                      std::size_t count, CodeSize code) {
   const Prefixes prefixes = ReadPrefixes(bytes, count, code);

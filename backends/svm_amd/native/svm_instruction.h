@@ -13,10 +13,6 @@
 
 namespace worldswitch::svm {
 
-// Bytes in front of the opcode: legacy prefixes, and in 64-bit mode REX.
-std::size_t PrefixBytes(const std::uint8_t* bytes, std::size_t count,
-                        CodeSize code);
-
 struct DecodedInstruction {
   std::uint8_t length = 0;  // of all of it; 0: not understood
   std::uint8_t second = 0;  // the opcode's byte behind 0F; 0 without

@@ -33,8 +33,7 @@ NestedPageSize Largest(NestedPageSize largest, bool has_1gib_pages) {
 
 SvmMemory::SvmMemory(const HostServices& host, std::uint64_t bytes,
                      NestedPageSize largest, bool has_1gib_pages)
-    : host_(host),
-      bytes_(bytes),
+    : bytes_(bytes),
       has_1gib_pages_(has_1gib_pages),
       memory_(host, bytes / kPageBytes, AlignmentFor(bytes, largest)),
       tables_(host, NestedFormat::kNpt, Largest(largest, has_1gib_pages)),

@@ -52,7 +52,6 @@ class SvmMemory {
   bool IsAsked(std::uint64_t gpa) const;
   void SetAsked(std::uint64_t gpa, std::uint64_t bytes, bool asked);
 
-  const HostServices& host_;
   const std::uint64_t bytes_;
   const bool has_1gib_pages_;
   HostPages memory_;

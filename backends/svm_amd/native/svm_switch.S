@@ -44,7 +44,7 @@
 
   .macro LEAVE
   stgi /* what waited is taken here, with IF still set */
-  pop %rbp
+  mov %rax, %rdi
   cli
   ret
   .endm
@@ -53,13 +53,12 @@
   .balign 64
   .globl ws_svm_switch
   .type ws_svm_switch, @function
-ws_svm_switch: /* rdi: registers, rsi: VMCB */
-  push %rbp
+ws_svm_switch: /* rdi: frame, and on return */
   push %rdi
   /* With V_INTR_MASKING it is the host's IF at VMRUN that lets interrupts end
    * the guest. Not the instruction before VMRUN: its shadow would last there. */
   sti
-  mov %rsi, %rax
+  mov WS_SVM_VMCB_PA(%rdi), %rax
   LOAD_GUEST
   vmrun %rax
   pop %rax
@@ -71,21 +70,20 @@ ws_svm_switch: /* rdi: registers, rsi: VMCB */
   .globl ws_svm_switch_all
   .type ws_svm_switch_all, @function
 ws_svm_switch_all: /* and rdx: where the host's state goes */
-  push %rbp
   push %rdx
   push %rdi
   sti
   mov %rdx, %rax
   vmsave %rax
-  mov %rsi, %rax
+  mov WS_SVM_VMCB_PA(%rdi), %rax
   vmload %rax
   LOAD_GUEST
   vmrun %rax
   vmsave %rax
   pop %rax
   STORE_GUEST
-  pop %rcx
-  xchg %rax, %rcx
+  mov %rax, %rcx
+  pop %rax
   vmload %rax
   mov %rcx, %rax
   LEAVE

@@ -26,30 +26,30 @@ namespace worldswitch::svm {
 }
 inline void Stgi() { asm volatile("stgi" : : : "memory"); }
 
-// One VMRUN. The guest's registers are loaded from and stored to *registers,
-// but for RAX, RSP, RIP and RFLAGS, which the VMCB holds. Behind CLGI, and with
-// RFLAGS.IF clear; the host's interrupts end the guest all the same, are taken
-// before it is over, and RFLAGS.IF and the global flag are then as in a host
-// that has interrupts off.
+// One VMRUN. registers: those of an SvmFrame, whose VMCB it takes. They are
+// loaded from and stored to *registers, but for RAX, RSP, RIP and RFLAGS, which
+// the VMCB holds. Behind CLGI, and with RFLAGS.IF clear; the host's interrupts
+// end the guest all the same, are taken before it is over, and RFLAGS.IF and
+// the global flag are then as in a host that has interrupts off.
 //
-// No function call to the compiler: it keeps nothing in registers across it, so
-// in a loop none is saved and restored each time. No red zone.
-[[gnu::always_inline]] inline void Switch(GeneralRegisters* registers,
-                                          std::uint64_t vmcb_pa) {
+// No function call to the compiler: it keeps nothing but *registers' address in
+// registers across it, so in a loop none is saved and restored each time. No
+// red zone, and no frame pointer.
+[[gnu::always_inline]] inline void Switch(GeneralRegisters* registers) {
   asm volatile("call ws_svm_switch"
-               : "+D"(registers), "+S"(vmcb_pa)
                :
-               : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12",
-                 "r13", "r14", "r15", "memory", "cc");
+               : "D"(registers)
+               : "rax", "rbx", "rcx", "rdx", "rsi", "rbp", "r8", "r9", "r10",
+                 "r11", "r12", "r13", "r14", "r15", "memory", "cc");
 }
 // The same with VMSAVE and VMLOAD of both sides' state around it.
-inline void SwitchAll(GeneralRegisters* registers, std::uint64_t vmcb_pa,
+inline void SwitchAll(GeneralRegisters* registers,
                       std::uint64_t host_state_pa) {
   asm volatile("call ws_svm_switch_all"
-               : "+D"(registers), "+S"(vmcb_pa), "+d"(host_state_pa)
-               :
-               : "rax", "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13",
-                 "r14", "r15", "memory", "cc");
+               : "+d"(host_state_pa)
+               : "D"(registers)
+               : "rax", "rbx", "rcx", "rsi", "rbp", "r8", "r9", "r10", "r11",
+                 "r12", "r13", "r14", "r15", "memory", "cc");
 }
 
 #define WS_SVM_REGISTER_AT(name, offset) \

@@ -19,4 +19,7 @@
 #define WS_SVM_R14 112
 #define WS_SVM_R15 120
 
+/* And SvmFrame (svm_frame.h) the physical address of the VMCB. */
+#define WS_SVM_VMCB_PA 0x1B0
+
 #endif /* WORLDSWITCH_BACKENDS_SVM_AMD_NATIVE_SVM_SWITCH_LAYOUT_H_ */

@@ -20,42 +20,42 @@ bool On(const SvmVmParts& parts, SvmKnob knob) {
 
 SvmVcpu::SvmVcpu(SvmVmParts& parts, const HostPages& pages, SvmKickTarget* kick,
                  std::uint32_t asid)
-    : registers_(),
-      vmcb_pa_(pages.physical() +
-               static_cast<std::uint64_t>(reinterpret_cast<std::byte*>(&vmcb_) -
-                                          pages.as())),
-      kick_(kick),
-      has_nrip_(parts.features.nrip() && On(parts, SvmKnob::kNrip)),
-      switches_all_(
+    : switches_all_(
           static_cast<VmloadPolicy>(Value(parts.knobs, SvmKnob::kVmload)) ==
           VmloadPolicy::kEveryExit),
       parts_(parts),
       events_(
-          vmcb_, work_,
+          frame_.vmcb, frame_.work,
           static_cast<VirtualIrq>(Value(parts.knobs, SvmKnob::kVirtualIrq))),
       clean_(parts.features.clean_bits() && On(parts, SvmKnob::kCleanBits)
                  ? SvmClean::kAll
                  : 0),
-      apic_base_(kApicBaseReset),
-      vmcb_() {
-  ResetSvmState(vmcb_);
+      apic_base_(kApicBaseReset) {
+  frame_.vmcb_pa = pages.physical() +
+                   static_cast<std::uint64_t>(
+                       reinterpret_cast<std::byte*>(&frame_.vmcb) - pages.as());
+  frame_.kick = kick;
+  if (Of(&frame_) != this) __builtin_trap();
+  frame_.has_nrip = parts.features.nrip() && On(parts, SvmKnob::kNrip);
+  ResetSvmState(frame_.vmcb);
   SetControls(asid);
-  work_.before = EntryWork::kFlush;
-  work_.before |= switches_all_ ? EntryWork::kSwitchAll : EntryWork::kLoad;
+  frame_.work.before = EntryWork::kFlush;
+  frame_.work.before |=
+      switches_all_ ? EntryWork::kSwitchAll : EntryWork::kLoad;
   const auto flush =
       static_cast<TlbFlush>(Value(parts.knobs, SvmKnob::kTlbFlush));
   if (flush == TlbFlush::kAsidAlways || flush == TlbFlush::kAllAlways) {
-    work_.before |= EntryWork::kFlushAlways;
+    frame_.work.before |= EntryWork::kFlushAlways;
   }
 }
 
 SvmVcpu::~SvmVcpu() {
   if (parts_.cpu.enabled()) parts_.cpu.Put(*this);
-  kick_->Unref();
+  frame_.kick->Unref();
 }
 
 void SvmVcpu::SetControls(std::uint32_t asid) {
-  VmcbControl& control = vmcb_.control;
+  VmcbControl& control = frame_.vmcb.control;
   control.intercepts1 = SvmIntercept1::kIntr | SvmIntercept1::kNmi |
                         SvmIntercept1::kInit | SvmIntercept1::kInvd |
                         SvmIntercept1::kHlt | SvmIntercept1::kRsm |
@@ -90,23 +90,23 @@ void SvmVcpu::SetControls(std::uint32_t asid) {
   control.virtual_interrupt = SvmVirtualInterrupt::kMasking;
   control.nested_control = SvmNestedControl::kNestedPaging;
   control.nested_cr3 = parts_.memory.nested_cr3();
-  work_.Touch(vmcb_, SvmClean::kAll);
+  frame_.work.Touch(frame_.vmcb, SvmClean::kAll);
 }
 
 void SvmVcpu::SetEnabled(bool enabled) {
   if (enabled) {
-    work_.before &= ~EntryWork::kDisabled;
-    work_.before |= EntryWork::kFlush;
-    work_.Touch(vmcb_, SvmClean::kAll);
+    frame_.work.before &= ~EntryWork::kDisabled;
+    frame_.work.before |= EntryWork::kFlush;
+    frame_.work.Touch(frame_.vmcb, SvmClean::kAll);
   } else {
-    work_.before |= EntryWork::kDisabled;
+    frame_.work.before |= EntryWork::kDisabled;
   }
 }
 
 void SvmVcpu::StateLeft() {
   // The other one may have the same ASID.
-  work_.before |= EntryWork::kFlush;
-  if (!switches_all_) work_.before |= EntryWork::kLoad;
+  frame_.work.before |= EntryWork::kFlush;
+  if (!switches_all_) frame_.work.before |= EntryWork::kLoad;
 }
 
 // ---- The way in -------------------------------------------------------------
@@ -114,70 +114,70 @@ void SvmVcpu::StateLeft() {
 Exit SvmVcpu::RunWithWork() {
   Exit early;
   if (!PrepareEntry(&early)) return early;
-  GeneralRegisters& general = registers_.general;
-  vmcb_.save.rax = general.rax;
-  if (ClgiAndTest(kick_->word())) return Interrupted();
+  GeneralRegisters& general = frame_.registers.general;
+  frame_.vmcb.save.rax = general.rax;
+  if (ClgiAndTest(frame_.kick->word())) return Interrupted();
   if (switches_all_) {
-    SwitchAll(&general, vmcb_pa_, parts_.cpu.host_state_pa());
+    SwitchAll(&general, parts_.cpu.host_state_pa());
   } else {
-    Switch(&general, vmcb_pa_);
+    Switch(&general);
   }
-  general.rax = vmcb_.save.rax;
-  registers_.cached = kNoRegisters;
+  general.rax = frame_.vmcb.save.rax;
+  frame_.registers.cached = kNoRegisters;
   return FinishExit();
 }
 
 bool SvmVcpu::PrepareEntry(Exit* early) {
-  if ((work_.before & EntryWork::kDisabled) != 0) {
+  if ((frame_.work.before & EntryWork::kDisabled) != 0) {
     last_error_ = ENXIO;
     *early = MakeExit(ExitReason::kError, 0, ENXIO);
     return false;
   }
-  internal_ = false;
+  frame_.internal = false;
   if (!Settle(early)) return false;
-  if (registers_.dirty != kNoRegisters && SendDirty() != Result::kOk) {
+  if (frame_.registers.dirty != kNoRegisters && SendDirty() != Result::kOk) {
     *early = MakeExit(ExitReason::kError, 0, last_error_);
     return false;
   }
-  if ((work_.before & EntryWork::kNmiWindow) != 0 && !kick_->raised() &&
-      events_.TakeOpenNmiWindow()) {
+  if ((frame_.work.before & EntryWork::kNmiWindow) != 0 &&
+      !frame_.kick->raised() && events_.TakeOpenNmiWindow()) {
     *early = MakeExit(ExitReason::kNmiWindow, code());
     FillWanted();
     return false;
   }
   LoadAndFlush();
-  if ((work_.before & EntryWork::kVerify) != 0) {
-    work_.before &= ~EntryWork::kVerify;
-    broken_ = FirstBrokenRule(vmcb_, parts_.limits);
+  if ((frame_.work.before & EntryWork::kVerify) != 0) {
+    frame_.work.before &= ~EntryWork::kVerify;
+    broken_ = FirstBrokenRule(frame_.vmcb, parts_.limits);
   }
   return true;
 }
 
 void SvmVcpu::LoadAndFlush() {
-  if ((work_.before & EntryWork::kLoad) != 0) {
+  if ((frame_.work.before & EntryWork::kLoad) != 0) {
     parts_.cpu.Load(*this);
-    work_.before &= ~EntryWork::kLoad;
+    frame_.work.before &= ~EntryWork::kLoad;
   }
   constexpr std::uint32_t kFlushes =
       EntryWork::kFlush | EntryWork::kFlushAlways;
-  if ((work_.before & kFlushes) == 0) return;
+  if ((frame_.work.before & kFlushes) == 0) return;
   const auto flush =
       static_cast<TlbFlush>(Value(parts_.knobs, SvmKnob::kTlbFlush));
   const bool by_asid =
       (flush == TlbFlush::kAsid || flush == TlbFlush::kAsidAlways) &&
       parts_.features.flush_by_asid();
-  vmcb_.control.tlb_control =
+  frame_.vmcb.control.tlb_control =
       by_asid ? SvmTlbControl::kThisAsid : SvmTlbControl::kAll;
-  work_.before &= ~EntryWork::kFlush;
-  work_.after |= EntryWork::kFlushed;
+  frame_.work.before &= ~EntryWork::kFlush;
+  frame_.work.after |= EntryWork::kFlushed;
 }
 
 // The answers that the last exit waits for.
 bool SvmVcpu::Settle(Exit* second) {
   constexpr std::uint32_t kAnswers =
       EntryWork::kComplete | EntryWork::kTimeStamp;
-  if ((work_.before & kAnswers) == 0) return true;
-  GeneralRegisters& general = registers_.general;
+  if ((frame_.work.before & kAnswers) == 0) return true;
+  GeneralRegisters& general = frame_.registers.general;
   if (completion_.mid_instruction()) {
     // Read and written: the second access, without an entry in between.
     if (second == nullptr) return false;
@@ -188,14 +188,14 @@ bool SvmVcpu::Settle(Exit* second) {
       return false;
     }
   }
-  if ((work_.before & EntryWork::kTimeStamp) != 0) {
+  if ((frame_.work.before & EntryWork::kTimeStamp) != 0) {
     SetRegister(general.rax, time_stamp_[0], 4);
     SetRegister(general.rdx, time_stamp_[0] >> 32, 4);
     if (time_stamp_has_aux_) SetRegister(general.rcx, time_stamp_[1], 4);
   }
-  work_.before &= ~kAnswers;
+  frame_.work.before &= ~kAnswers;
   if (!completion_.pending()) return true;
-  VmcbSave& save = vmcb_.save;
+  VmcbSave& save = frame_.vmcb.save;
   general.rsp = save.rsp;
   general.rflags = save.rflags;
   const ExitCompletion::Effect effect = completion_.Finish(general);
@@ -204,42 +204,43 @@ bool SvmVcpu::Settle(Exit* second) {
   if (effect.general_protection) {
     RaiseException(kGeneralProtection, true, 0);
   } else if (effect.advance != 0) {
-    exit_rip_ = save.rip;
+    frame_.exit_rip = save.rip;
     save.rip += effect.advance;
-    vmcb_.control.interrupt_shadow = 0;
+    frame_.vmcb.control.interrupt_shadow = 0;
   }
   return true;
 }
 
 Result SvmVcpu::SendDirty() {
-  const RegisterSet dirty = registers_.dirty;
-  registers_.dirty = kNoRegisters;
-  VmcbSave& save = vmcb_.save;
+  const RegisterSet dirty = frame_.registers.dirty;
+  frame_.registers.dirty = kNoRegisters;
+  VmcbSave& save = frame_.vmcb.save;
   if ((dirty & kSpecialRegisters) != 0) {
     if (!switches_all_) parts_.cpu.Save(*this);
     const VmcbSave before = save;
-    const std::uint32_t virtual_interrupt = vmcb_.control.virtual_interrupt;
-    SpecialToVmcb(registers_.special, vmcb_);
-    if (!IsPossibleState(registers_.special) ||
-        FirstBrokenRule(vmcb_, parts_.limits) != nullptr) {
+    const std::uint32_t virtual_interrupt =
+        frame_.vmcb.control.virtual_interrupt;
+    SpecialToVmcb(frame_.registers.special, frame_.vmcb);
+    if (!IsPossibleState(frame_.registers.special) ||
+        FirstBrokenRule(frame_.vmcb, parts_.limits) != nullptr) {
       save = before;
-      vmcb_.control.virtual_interrupt = virtual_interrupt;
+      frame_.vmcb.control.virtual_interrupt = virtual_interrupt;
       if ((dirty & kGeneralRegisters) != 0) {
-        registers_.general = general_before_;
+        frame_.registers.general = general_before_;
       }
-      registers_.cached = kNoRegisters;
+      frame_.registers.cached = kNoRegisters;
       last_error_ = EINVAL;
       return Result::kError;
     }
-    apic_base_ = registers_.special.apic_base;
-    work_.Touch(vmcb_, SvmClean::kAll);
-    work_.before |= EntryWork::kFlush;
-    if (!switches_all_) work_.before |= EntryWork::kLoad;
+    apic_base_ = frame_.registers.special.apic_base;
+    frame_.work.Touch(frame_.vmcb, SvmClean::kAll);
+    frame_.work.before |= EntryWork::kFlush;
+    if (!switches_all_) frame_.work.before |= EntryWork::kLoad;
   }
   if ((dirty & kGeneralRegisters) != 0) {
-    const GeneralRegisters& general = registers_.general;
+    const GeneralRegisters& general = frame_.registers.general;
     // Elsewhere nothing casts a shadow.
-    if (save.rip != general.rip) vmcb_.control.interrupt_shadow = 0;
+    if (save.rip != general.rip) frame_.vmcb.control.interrupt_shadow = 0;
     save.rip = general.rip;
     save.rsp = general.rsp;
     save.rflags = (general.rflags & kRflagsBits) | kRflagsFixed;
@@ -252,36 +253,37 @@ Result SvmVcpu::SendDirty() {
 
 Exit SvmVcpu::Interrupted() {
   Stgi();
-  kick_->Take();
+  frame_.kick->Take();
   ++counters_[static_cast<std::size_t>(Counter::kSignalExits)];
-  internal_ = false;
+  frame_.internal = false;
   FillWanted();
   return MakeExit(ExitReason::kInterrupted);
 }
 
 Exit SvmVcpu::FinishExit() {
   const bool entered = !IsSvmEntryFailure(code());
-  internal_ = false;
-  exit_rip_ = vmcb_.save.rip;
+  frame_.internal = false;
+  frame_.exit_rip = frame_.vmcb.save.rip;
   ++exits_;
   if (entered) {
-    if ((work_.after & EntryWork::kTouched) != 0) {
-      vmcb_.control.clean = clean_;
-      work_.after &= ~EntryWork::kTouched;
+    if ((frame_.work.after & EntryWork::kTouched) != 0) {
+      frame_.vmcb.control.clean = clean_;
+      frame_.work.after &= ~EntryWork::kTouched;
     }
-    if ((work_.after & EntryWork::kFlushed) != 0) {
-      vmcb_.control.tlb_control = SvmTlbControl::kNone;
-      work_.after &= ~EntryWork::kFlushed;
+    if ((frame_.work.after & EntryWork::kFlushed) != 0) {
+      frame_.vmcb.control.tlb_control = SvmTlbControl::kNone;
+      frame_.work.after &= ~EntryWork::kFlushed;
       ++counters_[static_cast<std::size_t>(Counter::kTlbFlushes)];
     }
   }
   constexpr std::uint32_t kEvents = EntryWork::kEvent | EntryWork::kNmi;
-  if ((work_.after & kEvents) != 0 ||
-      SvmInterruption::kValid.IsSet(vmcb_.control.exit_int_info)) {
+  if ((frame_.work.after & kEvents) != 0 ||
+      SvmInterruption::kValid.IsSet(frame_.vmcb.control.exit_int_info)) {
     events_.AfterExit(entered);
   }
   const Exit exit = entered ? Decode() : RefusedEntry();
-  if (registers_.wanted != kNoRegisters && !completion_.pending()) FillWanted();
+  if (frame_.registers.wanted != kNoRegisters && !completion_.pending())
+    FillWanted();
   return exit;
 }
 
@@ -292,9 +294,9 @@ Exit SvmVcpu::RefusedEntry() {
                   ? SvmFailure::Kind::kInvalid
                   : SvmFailure::Kind::kBusy,
       .exit_code = code(),
-      .rule =
-          broken_ != nullptr ? broken_ : FirstBrokenRule(vmcb_, parts_.limits)};
-  work_.Touch(vmcb_, SvmClean::kAll);
+      .rule = broken_ != nullptr ? broken_
+                                 : FirstBrokenRule(frame_.vmcb, parts_.limits)};
+  frame_.work.Touch(frame_.vmcb, SvmClean::kAll);
   Exit exit;
   exit.reason = ExitReason::kEntryFailure;
   exit.raw = normal;
@@ -303,14 +305,14 @@ Exit SvmVcpu::RefusedEntry() {
 }
 
 Disposition SvmVcpu::HandleInternal(const Exit& exit) {
-  internal_ = false;
+  frame_.internal = false;
   if (exit.reason != internal_reason_) return Disposition::kToCaller;
   if (exit.reason == ExitReason::kPageFault) {
     if (!parts_.memory.Serve(exit.page_fault.gpa)) {
       return Disposition::kToCaller;
     }
     ++counters_[static_cast<std::size_t>(Counter::kPageFaultsFixed)];
-    work_.before |= EntryWork::kFlush;
+    frame_.work.before |= EntryWork::kFlush;
   }
   return Disposition::kResume;
 }
@@ -318,7 +320,8 @@ Disposition SvmVcpu::HandleInternal(const Exit& exit) {
 // ---- Registers --------------------------------------------------------------
 
 void SvmVcpu::FillWanted() {
-  if (registers_.wanted != kNoRegisters) fetch_registers(registers_.wanted);
+  if (frame_.registers.wanted != kNoRegisters)
+    fetch_registers(frame_.registers.wanted);
 }
 
 Result SvmVcpu::fetch_registers(RegisterSet groups) {
@@ -327,10 +330,10 @@ Result SvmVcpu::fetch_registers(RegisterSet groups) {
     return Result::kError;
   }
   const RegisterSet missing =
-      groups & static_cast<RegisterSet>(~registers_.cached);
-  const VmcbSave& save = vmcb_.save;
+      groups & static_cast<RegisterSet>(~frame_.registers.cached);
+  const VmcbSave& save = frame_.vmcb.save;
   if ((missing & kGeneralRegisters) != 0) {
-    GeneralRegisters& general = registers_.general;
+    GeneralRegisters& general = frame_.registers.general;
     general.rsp = save.rsp;
     general.rip = save.rip;
     general.rflags = save.rflags;
@@ -338,10 +341,10 @@ Result SvmVcpu::fetch_registers(RegisterSet groups) {
   }
   if ((missing & kSpecialRegisters) != 0) {
     if (!switches_all_ && parts_.cpu.enabled()) parts_.cpu.Save(*this);
-    SpecialFromVmcb(vmcb_, registers_.special);
-    registers_.special.apic_base = apic_base_;
+    SpecialFromVmcb(frame_.vmcb, frame_.registers.special);
+    frame_.registers.special.apic_base = apic_base_;
   }
-  registers_.cached |= groups;
+  frame_.registers.cached |= groups;
   return Result::kOk;
 }
 
@@ -350,18 +353,18 @@ Result SvmVcpu::commit_registers() {
     last_error_ = EBUSY;
     return Result::kError;
   }
-  return registers_.dirty == kNoRegisters ? Result::kOk : SendDirty();
+  return frame_.registers.dirty == kNoRegisters ? Result::kOk : SendDirty();
 }
 
 // ---- Events -----------------------------------------------------------------
 
 bool SvmVcpu::InterruptsOn() const {
-  const std::uint64_t rflags = (registers_.dirty & kGeneralRegisters) != 0
-                                   ? registers_.general.rflags
-                                   : vmcb_.save.rflags;
-  const bool shadowed =
-      (vmcb_.control.interrupt_shadow & SvmInterruptShadow::kShadow) != 0 &&
-      !completion_.pending();
+  const std::uint64_t rflags = (frame_.registers.dirty & kGeneralRegisters) != 0
+                                   ? frame_.registers.general.rflags
+                                   : frame_.vmcb.save.rflags;
+  const bool shadowed = (frame_.vmcb.control.interrupt_shadow &
+                         SvmInterruptShadow::kShadow) != 0 &&
+                        !completion_.pending();
   return (rflags & kRflagsIf) != 0 && !shadowed;
 }
 
@@ -372,8 +375,8 @@ InjectResult SvmVcpu::inject_irq(std::uint8_t vector) {
 }
 
 InjectResult SvmVcpu::inject_nmi() {
-  return events_.AcceptNmi(
-      (vmcb_.control.interrupt_shadow & SvmInterruptShadow::kShadow) != 0);
+  return events_.AcceptNmi((frame_.vmcb.control.interrupt_shadow &
+                            SvmInterruptShadow::kShadow) != 0);
 }
 
 InjectResult SvmVcpu::inject_exception(const Event& event) {
@@ -391,25 +394,25 @@ void SvmVcpu::RaiseException(std::uint8_t vector, bool has_error_code,
 // ---- What else is asked -----------------------------------------------------
 
 KickHandle SvmVcpu::kick_handle() {
-  kick_->Ref();
-  return KickHandle(kick_);
+  frame_.kick->Ref();
+  return KickHandle(frame_.kick);
 }
 
 OptionalValue SvmVcpu::exit_detail(ExitDetail detail) {
-  const VmcbControl& control = vmcb_.control;
-  const VmcbSave& save = vmcb_.save;
+  const VmcbControl& control = frame_.vmcb.control;
+  const VmcbSave& save = frame_.vmcb.save;
   const auto known = [](std::uint64_t value) {
     return OptionalValue{.known = true, .value = value};
   };
   switch (detail) {
     case ExitDetail::kRip:
-      return known(exit_rip_);
+      return known(frame_.exit_rip);
     case ExitDetail::kInstructionLength:
-      if (has_nrip_ && control.next_rip != 0) {
-        return known(control.next_rip - exit_rip_);
+      if (frame_.has_nrip && control.next_rip != 0) {
+        return known(control.next_rip - frame_.exit_rip);
       }
-      if (save.rip == exit_rip_) return {};
-      return known(save.rip - exit_rip_);
+      if (save.rip == frame_.exit_rip) return {};
+      return known(save.rip - frame_.exit_rip);
     case ExitDetail::kRflags:
       return known(save.rflags);
     case ExitDetail::kInterruptFlag:
@@ -432,10 +435,10 @@ OptionalValue SvmVcpu::counter(Counter counter) const {
   std::uint64_t value = counters_[static_cast<std::size_t>(counter)];
   switch (counter) {
     case Counter::kExits:
-      value = exits_ + hypercalls_ + cpuids_;
+      value = exits_ + frame_.hypercalls + frame_.cpuids;
       break;
     case Counter::kHypercalls:
-      value += hypercalls_;
+      value += frame_.hypercalls;
       break;
     case Counter::kIrqInjections:
       value = events_.irqs_injected();

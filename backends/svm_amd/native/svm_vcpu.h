@@ -24,6 +24,7 @@
 #include "backends/svm_amd/native/svm_events.h"
 #include "backends/svm_amd/native/svm_failure.h"
 #include "backends/svm_amd/native/svm_features.h"
+#include "backends/svm_amd/native/svm_frame.h"
 #include "backends/svm_amd/native/svm_instruction.h"
 #include "backends/svm_amd/native/svm_kick.h"
 #include "backends/svm_amd/native/svm_memory.h"
@@ -62,7 +63,7 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
 
   inline Exit run() override;
   Disposition handle_exit(const Exit& exit) override {
-    if (!internal_) [[likely]]
+    if (!frame_.internal) [[likely]]
       return Disposition::kToCaller;
     return HandleInternal(exit);
   }
@@ -77,7 +78,7 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
     events_.RequestNmiWindow(wanted);
   }
   bool cancel_injection(Event* event) override { return events_.Cancel(event); }
-  RegisterFile& registers() override { return registers_; }
+  RegisterFile& registers() override { return frame_.registers; }
   Result fetch_registers(RegisterSet groups) override;
   Result commit_registers() override;
   OptionalValue exit_detail(ExitDetail detail) override;
@@ -86,23 +87,23 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
 
   OptionalValue counter(Counter counter) const;
   // The VM's.
-  Vmcb& vmcb() { return vmcb_; }
-  EntryWork& work() { return work_; }
+  Vmcb& vmcb() { return frame_.vmcb; }
+  EntryWork& work() { return frame_.work; }
   SvmEvents& events() { return events_; }
   const SvmFailure& failure() const { return failure_; }
-  void Flush() { work_.before |= EntryWork::kFlush; }
+  void Flush() { frame_.work.before |= EntryWork::kFlush; }
   // The VMCB was written from outside: all of it is new to the processor, and
   // the rules are gone through before the next entry, should it be refused.
   void Written() {
-    work_.Touch(vmcb_, SvmClean::kAll);
-    work_.before |= EntryWork::kVerify;
+    frame_.work.Touch(frame_.vmcb, SvmClean::kAll);
+    frame_.work.before |= EntryWork::kVerify;
   }
   // SVM was turned on, or off, under it.
   void SetEnabled(bool enabled);
 
   // SvmGuestState:
   void StateLeft() override;
-  std::uint64_t state_pa() const override { return vmcb_pa_; }
+  std::uint64_t state_pa() const override { return frame_.vmcb_pa; }
 
  private:
   // svm_vcpu.cc
@@ -137,75 +138,29 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
   Exit Unknown();
   void ResetGuest();
   Exit Internal(Exit exit) {
-    internal_ = true;
+    frame_.internal = true;
     internal_reason_ = exit.reason;
     return exit;
   }
   Exit RefusedEntry();
-  std::uint64_t code() const { return vmcb_.control.exit_code; }
+  std::uint64_t code() const { return frame_.vmcb.control.exit_code; }
   CodeSize code_size() const;
   GuestView View() const;
   std::size_t ReadInstruction(std::uint8_t* bytes) const;
   DecodedInstruction DecodeHere() const;
 
-  [[gnu::always_inline]] Exit HypercallExit() {
-    GeneralRegisters& general = registers_.general;
-    Exit exit;
-    exit.reason = ExitReason::kHypercall;
-    exit.raw = static_cast<std::uint64_t>(SvmExitCode::kVmmcall);
-    exit.hypercall = {.number = general.rax,
-                      .arguments = &general.rbx,
-                      .result = &general.rax,
-                      .argument_count = 4};
-    return exit;
+  // The vCPU whose frame it is.
+  static SvmVcpu* Of(SvmFrame* frame) {
+    return reinterpret_cast<SvmVcpu*>(reinterpret_cast<std::byte*>(frame) -
+                                      kFrameAt);
   }
-  [[gnu::always_inline]] Exit CpuidAnswered() {
-    GeneralRegisters& general = registers_.general;
-    Exit exit;
-    exit.reason = ExitReason::kCpuid;
-    exit.raw = static_cast<std::uint64_t>(SvmExitCode::kCpuid);
-    exit.cpuid = {.leaf = static_cast<std::uint32_t>(general.rax),
-                  .subleaf = static_cast<std::uint32_t>(general.rcx),
-                  .result = &general.rax};
-    return exit;
-  }
+  // Behind the pointers to the two tables of virtual functions; the
+  // constructor checks it.
+  static constexpr std::size_t kFrameAt = alignof(SvmFrame);
+  SvmFrame frame_;
 
-  static constexpr std::uint8_t kVmmcallBytes = 3;
-  static constexpr std::uint8_t kCpuidBytes = 2;
-
-  // RIP behind the instruction, whose interrupt shadow ends with it. length:
-  // used without NRIPS only.
-  [[gnu::always_inline]] void Skip(std::uint8_t length) {
-    VmcbSave& save = vmcb_.save;
-    exit_rip_ = save.rip;
-    save.rip =
-        has_nrip_ ? vmcb_.control.next_rip : save.rip + std::uint64_t{length};
-    vmcb_.control.interrupt_shadow = 0;
-  }
-  // The same without a look at the instruction. False, nothing done: it may
-  // have prefixes, and was not looked at lately.
-  [[gnu::always_inline]] bool SkipPlain(std::uint8_t length) {
-    if (!has_nrip_ && vmcb_.save.rip != plain_rip_) [[unlikely]]
-      return false;
-    Skip(length);
-    return true;
-  }
-
-  // In the order in which the way through `run` touches them.
-  RegisterFile registers_;
-  const std::uint64_t vmcb_pa_;
-  SvmKickTarget* const kick_;
-  EntryWork work_;
-  bool internal_ = false;
-  const bool has_nrip_;
   const bool switches_all_;  // VMLOAD and VMSAVE every time
   ExitReason internal_reason_ = ExitReason::kUnknown;
-  std::uint64_t exit_rip_ = 0;   // of the instruction that exited
-  std::uint64_t plain_rip_ = 0;  // where one without prefixes was found
-  // Exits that `run` decodes by itself.
-  std::uint64_t hypercalls_ = 0;
-  std::uint64_t cpuids_ = 0;
-
   SvmVmParts& parts_;
   SvmEvents events_;
   ExitCompletion completion_;
@@ -220,35 +175,35 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
   std::uint64_t apic_base_;
   std::uint64_t counters_[static_cast<std::size_t>(Counter::kCount)] = {};
   int last_error_ = 0;
-  alignas(kPageBytes) Vmcb vmcb_;
 };
 
 [[gnu::always_inline]] inline Exit SvmVcpu::run() {
-  // Nothing to do before the entry, and nothing behind the exit: what there is
-  // was asked for before.
-  if (work_.any() || (registers_.wanted | registers_.dirty) != 0) [[unlikely]]
+  SvmFrame* frame = &frame_;
+  // Of all that the compiler knows, only this pointer lives on behind the
+  // switch: it must not think of it as a part of *this.
+  asm volatile("" : "+D"(frame));
+  if (frame->has_work()) [[unlikely]]
     return RunWithWork();
-  GeneralRegisters& general = registers_.general;
-  vmcb_.save.rax = general.rax;
-  if (ClgiAndTest(kick_->word())) [[unlikely]]
+  frame->vmcb.save.rax = frame->registers.general.rax;
+  if (ClgiAndTest(frame->kick->word())) [[unlikely]]
     return Interrupted();
-  Switch(&general, vmcb_pa_);
-  general.rax = vmcb_.save.rax;
-  registers_.cached = kNoRegisters;
-  internal_ = false;
+  Switch(&frame->registers.general);
+  frame->registers.general.rax = frame->vmcb.save.rax;
+  frame->registers.cached = kNoRegisters;
   // Neither of these exits during the delivery of an event.
-  const std::uint64_t code = vmcb_.control.exit_code;
-  if (code == static_cast<std::uint64_t>(SvmExitCode::kCpuid) &&
-      SkipPlain(kCpuidBytes)) {
-    ++cpuids_;
-    return CpuidAnswered();
+  const std::uint64_t code = frame->vmcb.control.exit_code;
+  if (code == static_cast<std::uint64_t>(SvmExitCode::kCpuid)) [[likely]] {
+    if (frame->SkipPlain(SvmFrame::kCpuidBytes)) [[likely]] {
+      ++frame->cpuids;
+      return frame->CpuidExitNow();
+    }
+  } else if (code == static_cast<std::uint64_t>(SvmExitCode::kVmmcall)) {
+    if (frame->SkipPlain(SvmFrame::kVmmcallBytes)) [[likely]] {
+      ++frame->hypercalls;
+      return frame->HypercallExitNow();
+    }
   }
-  if (code == static_cast<std::uint64_t>(SvmExitCode::kVmmcall) &&
-      SkipPlain(kVmmcallBytes)) {
-    ++hypercalls_;
-    return HypercallExit();
-  }
-  return FinishExit();
+  return Of(frame)->FinishExit();
 }
 
 }  // namespace worldswitch::svm
