@@ -96,6 +96,19 @@ void JudgeCounter(Row& row, const RepetitionFacts& facts) {
   }
 }
 
+void JudgeHostCall(Row& row, const RepetitionFacts& facts) {
+  if (facts.undelivered > 0) {
+    Judge(row, Verdict::kUnproven,
+          absl::StrCat(facts.undelivered, " of ", facts.samples,
+                       " calls gave a wrong result"),
+          "");
+    return;
+  }
+  const bool enters_engine = row.scenario->host_call != nullptr;
+  Judge(row, enters_engine ? Verdict::kProven : Verdict::kNoExit, "",
+        absl::StrCat("all ", facts.samples, " results checked"));
+}
+
 }  // namespace
 
 std::uint8_t FlagsOf(const NoiseDelta& delta) {
@@ -145,6 +158,9 @@ void JudgeRepetition(Row& row, const RepetitionFacts& facts) {
       JudgeCounter(row, facts);
       break;
     case ProofKind::kHostSide:
+      if (row.scenario->kind == ScenarioKind::kHostCall) {
+        JudgeHostCall(row, facts);
+      }
       break;
   }
 }

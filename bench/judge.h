@@ -28,13 +28,15 @@ void Judge(Row& row, Verdict verdict, const std::string& why,
 // Overrules what was found before.
 void Refuse(Row& row, Verdict verdict, std::string why);
 
-// What a repetition of a guest that stamps recorded, beside its samples.
+// What a repetition of a guest that stamps, or of a host call, recorded beside
+// its samples.
 struct RepetitionFacts {
   std::uint64_t samples = 0;
   std::uint64_t exits_seen = 0;  // measured ones, in all of them
   // As many in each iteration, and one at least.
   bool even = true;
-  std::uint64_t undelivered = 0;  // samples whose handler never ran
+  // Samples whose handler never ran; of a host call, with a wrong result.
+  std::uint64_t undelivered = 0;
   std::string others;         // what a peer or a step says it did; may be ""
   std::string others_failed;  // why that proves nothing; "": it does
   std::uint64_t batch_iterations = 0;  // in all batches together
@@ -46,7 +48,8 @@ struct RepetitionFacts {
   std::optional<std::int64_t> second_moved;
 };
 
-// Judges the row by its scenario's kind of proof.
+// Judges the row by its scenario's kind of proof. A kick's repetition judges
+// itself.
 void JudgeRepetition(Row& row, const RepetitionFacts& facts);
 
 // Ticks of an iteration, by one batch with the instruction and one without it.

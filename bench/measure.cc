@@ -135,15 +135,10 @@ void Measurer::MeasureHostCall(Row& row, Vm& vm) {
           static_cast<std::int64_t>(ReadTscEnd(&ignored)) - start);
     }
   }
-  const std::size_t calls = repetition.samples.size();
-  const bool enters_engine = row.scenario->host_call != nullptr;
-  if (wrong > 0) {
-    Judge(row, Verdict::kUnproven,
-          absl::StrCat(wrong, " of ", calls, " calls gave a wrong result"), "");
-  } else {
-    Judge(row, enters_engine ? Verdict::kProven : Verdict::kNoExit, "",
-          absl::StrCat("all ", calls, " results checked"));
-  }
+  RepetitionFacts facts;
+  facts.samples = repetition.samples.size();
+  facts.undelivered = wrong;
+  JudgeRepetition(row, facts);
   row.repetitions.push_back(std::move(repetition));
 }
 

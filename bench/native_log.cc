@@ -200,7 +200,7 @@ class Reader {
     }
     constexpr std::int64_t kMostCode = 255;
     int code = 0;
-    const absl::Status read =
+    absl::Status read =
         NativeNumbers().Take(words[1], 0, kMostCode, &code).status();
     if (read.ok()) log_->done = code;
     return read;

@@ -101,7 +101,7 @@ absl::Status NativeRow::BeginRepetition(const NativeWords& words) {
   OpenRepetition open;
   int stable = 0;
   constexpr std::int64_t kMostBlocks = 1'000'000;
-  const absl::Status read =
+  absl::Status read =
       NativeNumbers()
           .Take(words[1], 0, kMostBlocks, &open.repetition.warm_up_blocks)
           .Take(words[2], 0, 1, &stable)
@@ -120,7 +120,7 @@ absl::Status NativeRow::Repeats(const NativeWords& words, std::size_t index,
     if (!absl::ConsumePrefix(&word, "x")) {
       return BadLine(absl::StrCat("'", word, "' where xN should be"));
     }
-    const absl::Status read =
+    absl::Status read =
         NativeNumbers()
             .Take(word, 1, static_cast<std::int64_t>(kMostSamples), count)
             .status();
@@ -185,7 +185,7 @@ absl::Status NativeRow::Measured(const NativeWords& words) {
   RepetitionFacts& facts = open_->facts;
   const auto samples =
       static_cast<std::int64_t>(open_->repetition.samples.size());
-  const absl::Status read =
+  absl::Status read =
       NativeNumbers()
           .Take(words[1], 0, samples * kMostExits, &facts.exits_seen)
           .Take(words[2], 0, 1, &consistent)
@@ -205,11 +205,11 @@ absl::Status NativeRow::Batch(const NativeWords& words) {
   std::uint64_t count = 0;
   std::int64_t with = 0;
   std::int64_t without = 0;
-  const absl::Status read = NativeNumbers()
-                                .Take(words[1], 1, kMostIterations, &count)
-                                .Ticks(words[2], &with)
-                                .Ticks(words[3], &without)
-                                .status();
+  absl::Status read = NativeNumbers()
+                          .Take(words[1], 1, kMostIterations, &count)
+                          .Ticks(words[2], &with)
+                          .Ticks(words[3], &without)
+                          .status();
   if (!read.ok()) return read;
   open_->batches.push_back(BatchFigure(*row_->scenario, with, without, count));
   open_->facts.batch_iterations += count;
@@ -220,11 +220,10 @@ absl::Status NativeRow::Count(const NativeWords& words) {
   if (!open_.has_value()) return BadLine("outside a repetition");
   std::int64_t with = 0;
   std::int64_t without = 0;
-  const absl::Status read =
-      NativeNumbers()
-          .Take(words[2], -kMostCount, kMostCount, &with)
-          .Take(words[3], -kMostCount, kMostCount, &without)
-          .status();
+  absl::Status read = NativeNumbers()
+                          .Take(words[2], -kMostCount, kMostCount, &with)
+                          .Take(words[3], -kMostCount, kMostCount, &without)
+                          .status();
   if (!read.ok()) return read;
   const Scenario& scenario = *row_->scenario;
   RepetitionFacts& facts = open_->facts;

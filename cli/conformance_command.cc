@@ -99,7 +99,7 @@ ClauseReport RunClauses(Backend& backend, const ConformanceArguments& arguments,
               : RunClause(clause, host, mode);
       report.results.push_back({.id = clause.id,
                                 .part = clause.part,
-                                .summary = clause.summary,
+                                .summary = clause.summary.c_str(),
                                 .mode = mode,
                                 .verdict = outcome.verdict,
                                 .text = outcome.text.c_str()});

@@ -1,5 +1,3 @@
-#include <cerrno>
-#include <fstream>
 #include <iostream>
 #include <iterator>
 #include <memory>
@@ -12,7 +10,7 @@
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "cli/native_report.h"
-#include "core/host/errno_status.h"
+#include "lab/temporary_directory.h"
 
 namespace worldswitch {
 namespace {
@@ -25,17 +23,8 @@ struct ImportArguments {
 };
 
 absl::StatusOr<std::string> ReadLog(const std::string& path) {
-  if (path == "-") {
-    return std::string(std::istreambuf_iterator<char>(std::cin), {});
-  }
-  std::ifstream file(path, std::ios::binary);
-  errno = 0;
-  std::string text(std::istreambuf_iterator<char>(file), {});
-  if (!file.is_open() || file.bad() || errno == EISDIR) {
-    return ErrnoStatus(errno, absl::StrCat("reading ", path),
-                       "name the file that the serial line was logged to");
-  }
-  return text;
+  if (path != "-") return ReadWholeFile(path);
+  return std::string(std::istreambuf_iterator<char>(std::cin), {});
 }
 
 int RunImport(const ImportArguments& arguments) {

@@ -31,7 +31,7 @@ GuestMode ModeOf(const std::string& name) {
 
 std::string SummaryOf(const std::string& id, const std::string& part) {
   for (const Clause& clause : AllClauses()) {
-    if (id == clause.id && part == clause.part) return clause.summary;
+    if (id == clause.id && part == clause.part) return clause.summary.c_str();
   }
   return "";
 }

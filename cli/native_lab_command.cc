@@ -257,7 +257,7 @@ int RunNativeLab(const NativeLabArguments& arguments) {
                          .directory = work->path()});
   if (!boot.ok()) return Fail(boot.status(), kExitFailed);
   const bool bench = command->words.front() == kBench;
-  PlainLines plain(std::cout);
+  PlainLines plain(std::cerr);
   std::string text;
   const absl::Status ran = RunNativeBoot(
       *boot, std::chrono::seconds(arguments.timeout), stop,

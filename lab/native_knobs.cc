@@ -7,18 +7,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#if __has_include("backends/svm_amd/native/svm_native_knobs.h")
 #include "backends/svm_amd/native/svm_native_knobs.h"
-#define WS_SVM_KNOBS SvmNativeKnobs()
-#else
-#define WS_SVM_KNOBS NativeKnobTable()
-#endif
-#if __has_include("backends/vmx_intel/native/vmx_native_knobs.h")
 #include "backends/vmx_intel/native/vmx_native_knobs.h"
-#define WS_VMX_KNOBS VmxNativeKnobs()
-#else
-#define WS_VMX_KNOBS NativeKnobTable()
-#endif
 
 namespace worldswitch {
 namespace {
@@ -65,8 +55,8 @@ KnobSet KnobSetOf(const NativeKnobTable& table) {
 }
 
 KnobSet NativeKnobs(LabEngine engine) {
-  return KnobSetOf(engine == LabEngine::kSvmNative ? WS_SVM_KNOBS
-                                                   : WS_VMX_KNOBS);
+  return KnobSetOf(engine == LabEngine::kSvmNative ? SvmNativeKnobs()
+                                                   : VmxNativeKnobs());
 }
 
 }  // namespace worldswitch

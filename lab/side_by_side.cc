@@ -104,6 +104,7 @@ absl::Status CheckPair(const Result& kvm, const Result& native,
 }  // namespace
 
 const std::vector<ComparedExit>& ComparedExits() {
+  // No triple fault: Bochs takes one under kvm_amd for its own end.
   static const auto* const kExits = new std::vector<ComparedExit>{
       {"CPUID", "native/cpuid", "kernel/cpuid", ""},
       {"VMCALL or VMMCALL", "native/hypercall", "kernel/hypercall",
@@ -116,7 +117,6 @@ const std::vector<ComparedExit>& ComparedExits() {
       {"MMIO write", "user/mmio_write", "", "user/mmio_write"},
       {"HLT", "user/hlt", "", "user/hlt"},
       {"interrupt window", "user/irq_window", "", "user/irq_window"},
-      {"triple fault", "user/shutdown", "", "user/shutdown"},
       {"MOV to CR0", "native/mov_cr0", "kernel/mov_cr0", ""},
       {"MOV to CR4", "native/mov_cr4", "kernel/mov_cr4", ""},
       {"MOV to CR8", "native/mov_cr8", "kernel/mov_cr8", ""},

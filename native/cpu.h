@@ -74,7 +74,14 @@ inline std::uint64_t ReadCr4() {
   return value;
 }
 
-// DR7 as it is after a reset, and DR6 without a reason in it.
+// The debug registers as they are after a reset.
+inline void ClearBreakpoints() {
+  constexpr std::uint64_t kNone = 0;
+  asm volatile(
+      "mov %0, %%dr0\n\tmov %0, %%dr1\n\tmov %0, %%dr2\n\tmov %0, %%dr3"
+      :
+      : "r"(kNone));
+}
 inline void DisarmBreakpoints() {
   constexpr std::uint64_t kDr7 = 0x400;
   constexpr std::uint64_t kDr6 = 0xffff0ff0;

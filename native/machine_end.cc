@@ -17,15 +17,14 @@ constinit bool has_shutdown_port = false;
 
 void SetShutdownPort(bool there) { has_shutdown_port = there; }
 
-bool IsBochs() {
-  return has_shutdown_port && In32(kDebugExitPort) == kNobodyAnswers;
-}
+bool IsQemu() { return In32(kDebugExitPort) != kNobodyAnswers; }
+bool IsBochs() { return has_shutdown_port && !IsQemu(); }
 
 void EndMachine(std::uint32_t code) {
   DisableInterrupts();
   console.Text(native_log::kDone).Text(" ").Decimal(code).End();
   console.Drain();
-  if (In32(kDebugExitPort) != kNobodyAnswers) Out32(kDebugExitPort, code);
+  if (IsQemu()) Out32(kDebugExitPort, code);
   if (has_shutdown_port) {
     for (const char* at = "Shutdown"; *at != 0; ++at) {
       Out8(kShutdownPort, static_cast<std::uint8_t>(*at));

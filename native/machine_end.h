@@ -12,6 +12,8 @@ namespace worldswitch::native {
 // Off at first: on other machines somebody else may own that port.
 void SetShutdownPort(bool there);
 
+// Whether this is QEMU: isa-debug-exit answers.
+bool IsQemu();
 // Whether this is Bochs: booted by the project's ROM, and no QEMU.
 bool IsBochs();
 

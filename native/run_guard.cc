@@ -4,6 +4,7 @@
 #include "core/features/processor_controls.h"
 #include "native/interrupts.h"
 #include "native/local_timer.h"
+#include "native/machine_end.h"
 
 namespace worldswitch::native {
 
@@ -11,14 +12,15 @@ constinit RunGuard run_guard;
 
 void RunGuard::SetUp() {
   has_timer_ = SetUpLocalTimer();
+  if (IsQemu() || IsBochs()) most_ = kCountedPatience;
   SetInterruptHandler(kTimerVector, OnTimer, this);
 }
 
-void RunGuard::Limit(VmOps& vm, std::uint64_t ticks) {
+void RunGuard::Limit(VmOps& vm, std::uint64_t ticks) const {
   auto* const controls = FeatureOf<ProcessorControls>(vm);
   if (controls == nullptr) return;
   for (std::uint32_t i = 0; i < vm.vcpu_count(); ++i) {
-    controls->set_run_limit(i, ticks);
+    controls->set_run_limit(i, ticks == 0 ? most_ : ticks);
   }
 }
 
@@ -32,9 +34,9 @@ void RunGuard::OnTimer(void* self) {
 void RunGuard::Begin(const KickHandle& handle, std::uint32_t patience) {
   handle_.store(&handle);
   fired_.store(false, std::memory_order_relaxed);
-  patience_ = patience;
+  patience_ = patience == 0 ? most_ : patience;
   begin_ = ReadTsc();
-  if (has_timer_) StartLocalTimer(patience);
+  if (has_timer_) StartLocalTimer(patience_);
 }
 
 bool RunGuard::End() {

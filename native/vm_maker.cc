@@ -18,7 +18,7 @@ NativeVm* VmMaker::Make(const VmNeeds& needs, const char* own,
     if (*at == ',') ++at;
   }
   NativeVm* vm = backend_.CreateVm(needs, knobs, why);
-  if (vm != nullptr) RunGuard::Limit(*vm);
+  if (vm != nullptr) run_guard.Limit(*vm);
   return vm;
 }
 

@@ -187,7 +187,7 @@ PluginBackend LendBackend(std::unique_ptr<Backend> backend) {
 
 const PluginTable* FactoryTable(const char* name, BackendFactory (*make)()) {
   // A plugin's are asked for when it is loaded, by one thread.
-  static Factory* const factory = new Factory(name, make());
+  static auto* const factory = new Factory(name, make());
   return factory->table();
 }
 

@@ -117,7 +117,7 @@ struct KnobCollector {
   std::vector<Knob> knobs;
   std::string wrong;  // the first thing that makes no sense
 
-  static void Add(void* context, const PluginKnob* from) {
+  static void Add(void* context, const PluginKnob* from) noexcept {
     auto& all = *static_cast<KnobCollector*>(context);
     if (all.knobs.size() >= kMostKnobs) {
       all.wrong = "more than 1024 of them";
@@ -196,7 +196,7 @@ class PluginBackendOfTable final : public Backend {
     if (!called.ok()) return called;
     return text;
   }
-  static void AddFact(void* context, const PluginPair* pair) {
+  static void AddFact(void* context, const PluginPair* pair) noexcept {
     if (pair == nullptr) return;
     static_cast<std::vector<Fact>*>(context)->push_back(
         {Text(pair->name), Text(pair->value)});

@@ -19,7 +19,9 @@ constexpr std::size_t kMostText = 64 << 10;
 constexpr std::size_t kMostWord = 4096;
 constexpr std::uint32_t kMostParameters = 256;
 
-void AppendText(void* context, const char* text, std::size_t length) {
+// Like every sink it is called by a plugin, through which nothing may be
+// thrown.
+void AppendText(void* context, const char* text, std::size_t length) noexcept {
   auto* const to = static_cast<std::string*>(context);
   if (text == nullptr || to->size() >= kMostText) return;
   to->append(text, std::min(length, kMostText - to->size()));

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -145,6 +146,49 @@ TEST_F(NativeLabTest, WhatCannotBeIsSaidBeforeAnythingBoots) {
     EXPECT_THAT(outcome.err, HasSubstr(message));
     EXPECT_EQ(outcome.out, "");
   }
+}
+
+// Through KVM and in ring 0, on one emulated CPU: each step takes something.
+TEST_F(NativeLabTest, KvmAndRing0SideBySide) {
+  const std::vector<std::string> counts = {
+      "--mode", "ring0", "--samples", "50", "--repetitions", "1"};
+  std::vector<std::string> kvm = {
+      "lab",        "kvm_amd",      "--",         "bench",
+      "--scenario", "kernel/cpuid", "--scenario", "kernel/pio_out",
+      "--scenario", "user/pio_out", "--json",     Path("kvm")};
+  std::vector<std::string> native = {
+      "lab",          "svm_native", "--",           "bench",  "--scenario",
+      "native/cpuid", "--scenario", "user/pio_out", "--json", Path("native")};
+  for (std::vector<std::string>* words : {&kvm, &native}) {
+    words->insert(words->end(), counts.begin(), counts.end());
+    const Outcome outcome = program_.Run(*words);
+    if (outcome.code == kNoLabHere) GTEST_SKIP() << outcome.err;
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+  }
+  const Outcome table =
+      ChildProgram(EXIT_PATH_TABLE, folder_)
+          .Run({"--side-by-side", Path("kvm"), Path("native")});
+  ASSERT_EQ(table.code, 0) << table.err;
+  int through = 0;
+  int kernel = 0;
+  int user = 0;
+  const std::size_t cpuid = table.out.find("| CPUID |");
+  ASSERT_NE(cpuid, std::string::npos) << table.out;
+  ASSERT_EQ(std::sscanf(&table.out[cpuid], "| CPUID | %d | %d | -", &through,
+                        &kernel),
+            2)
+      << table.out;
+  EXPECT_GT(through, 0);
+  EXPECT_GT(kernel, 0);
+  const std::size_t out = table.out.find("| OUT |");
+  ASSERT_NE(out, std::string::npos) << table.out;
+  ASSERT_EQ(std::sscanf(&table.out[out], "| OUT | %d | %d | %d", &through,
+                        &kernel, &user),
+            3)
+      << table.out;
+  EXPECT_GT(through, 0);
+  EXPECT_GT(kernel, 0);
+  EXPECT_GT(user, 0);
 }
 
 // Without /dev/kvm `bench` shows a working world switch all the same.

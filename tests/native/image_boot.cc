@@ -4,6 +4,7 @@
 
 #include "gtest/gtest.h"
 #include "lab/native_boot.h"
+#include "lab/temporary_directory.h"
 
 namespace worldswitch {
 namespace {
@@ -27,14 +28,23 @@ std::string BootImage(const Machine& machine,
     ADD_FAILURE() << line.status();
     return "";
   }
-  NativeBootOptions options;
-  options.emulator = machine.emulator;
-  options.cpu_model = machine.cpu_model;
-  options.command_line = *line;
-  options.limit = kLimit;
+  absl::StatusOr<TemporaryDirectory> work = TemporaryDirectory::Make();
+  if (!work.ok()) {
+    ADD_FAILURE() << work.status();
+    return "";
+  }
+  absl::StatusOr<NativeBoot> boot =
+      PrepareNativeBoot({.emulator = machine.emulator,
+                         .cpu_model = machine.cpu_model,
+                         .command_line = *line,
+                         .directory = work->path()});
+  if (!boot.ok()) {
+    ADD_FAILURE() << boot.status();
+    return "";
+  }
   const StopFlag stop = 0;
   std::string log;
-  const absl::Status booted = RunNativeBoot(options, stop, nullptr, &log);
+  const absl::Status booted = RunNativeBoot(*boot, kLimit, stop, nullptr, &log);
   if (booted.ok()) return log;
   ADD_FAILURE() << machine.name << ": " << booted;
   return "";

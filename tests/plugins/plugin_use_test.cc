@@ -3,12 +3,14 @@
 
 #include <dlfcn.h>
 
-#include <chrono>
+#include <cstdint>
 #include <cstring>
 #include <fstream>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "backends/kvm/kvm_backend.h"
 #include "backends/scripted/scripted_backend.h"
@@ -16,6 +18,7 @@
 #include "core/vcpu_loop.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "guests/guests.h"
 #include "tests/plugins/plugin_folder.h"
 
 namespace worldswitch {
@@ -171,6 +174,41 @@ class CountingHandler final : public ExitHandler {
   int hlts_ = 0;
   int others_ = 0;
 };
+
+// Each has statics, a signal's handler and thread-local data of its own.
+TEST_F(PluginUseTest, APluginAndTheBuiltInOneRunSideBySide) {
+  if (const absl::Status usable = ProbeKvm(); !usable.ok()) {
+    GTEST_SKIP() << usable;
+  }
+  folder_.AddOwn("kvm_plugin");
+  VmConfig config;
+  config.needs.memory_bytes = WS_MEMORY_BYTES;
+  std::vector<std::unique_ptr<Vm>> vms;
+  for (const char* name : {"kvm", "kvm_plugin"}) {
+    const auto backend = Open(name);
+    ASSERT_TRUE(backend);
+    auto vm = backend->CreateVm(config);
+    ASSERT_TRUE(vm.ok()) << vm.status();
+    // next: out %al, $WS_PORT_TEST; jmp next
+    constexpr std::uint8_t kGuest[] = {0xe6, WS_PORT_TEST, 0xeb, 0xfc};
+    ASSERT_EQ(LoadCode(**vm, 0, GuestMode::kReal, kGuest, sizeof(kGuest)),
+              Result::kOk);
+    vms.push_back(*std::move(vm));
+  }
+  for (int turn = 0; turn < 100; ++turn) {
+    for (const std::unique_ptr<Vm>& vm : vms) {
+      VcpuOps& vcpu = vm->vcpu(0);
+      if (turn % 10 == 0) {
+        // From another thread, whose token is neither's.
+        std::thread([handle = vcpu.kick_handle()] { handle.Kick(); }).join();
+        EXPECT_EQ(vcpu.run().reason, ExitReason::kInterrupted);
+      }
+      const Exit exit = vcpu.run();
+      ASSERT_EQ(exit.reason, ExitReason::kIo);
+      EXPECT_EQ(exit.io.port, WS_PORT_TEST);
+    }
+  }
+}
 
 bool IsMapped(const std::string& file) {
   std::ifstream maps("/proc/self/maps");

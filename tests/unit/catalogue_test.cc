@@ -206,10 +206,12 @@ TEST(CatalogueTest, EveryScenarioSaysWhatItDoesAndHowItIsProven) {
 // What rests on KVM is not asked of the image, nor the other way round.
 TEST(CatalogueTest, APlaceFollowsFromWhatAScenarioRestsOn) {
   for (const Scenario& scenario : AllScenarios()) {
-    const bool rests_on_kvm = scenario.knobs != nullptr ||
-                              scenario.kind != ScenarioKind::kGuest ||
-                              scenario.host_step != HostStep::kNone ||
-                              scenario.proof_kind == ProofKind::kEngineCounter;
+    const bool rests_on_kvm =
+        scenario.knobs != nullptr ||
+        (scenario.kind != ScenarioKind::kGuest &&
+         scenario.host_call == nullptr) ||
+        scenario.host_step == HostStep::kMoveToAnotherCpu ||
+        scenario.proof_kind == ProofKind::kEngineCounter;
     if (rests_on_kvm) {
       EXPECT_EQ(scenario.place, ScenarioPlace::kKvm) << scenario.name;
     }

@@ -135,6 +135,18 @@ TEST(NativeLogTest, ACounterThatStandsStillShowsNoExit) {
   EXPECT_EQ(log.rows[0].why, "the engine has no counter 'exits'");
 }
 
+TEST(NativeLogTest, AHostCallIsProvenByItsResults) {
+  const std::string head =
+      "@row control/immediate_exit -\n@rep 0 0\n@s - 126 - 0 x100\n"
+      "@c 3 x100\n";
+  NativeLog log = Read(LogOf({head + "@measured 0 1 0\n@end"}));
+  EXPECT_EQ(log.rows[0].Name(), "control/immediate_exit");
+  EXPECT_EQ(log.rows[0].verdict, Verdict::kProven);
+  EXPECT_EQ(log.rows[0].evidence, "all 100 results checked");
+  log = Read(LogOf({head + "@measured 0 1 3\n@end"}));
+  EXPECT_EQ(log.rows[0].why, "3 of 100 calls gave a wrong result");
+}
+
 TEST(NativeLogTest, ARowWithoutFiguresSaysWhy) {
   const NativeLog log =
       Read(LogOf({"@row native/preemption_timer ring0",

@@ -4,7 +4,6 @@ namespace worldswitch {
 namespace {
 
 constexpr unsigned kDr6 = 6;
-constexpr unsigned kDr7 = 7;
 constexpr std::uint64_t kDr7Fixed = 1u << 10;
 constexpr std::uint64_t kDr7Zero = 0xdc00;  // bits 15:14, 12, 11
 constexpr std::uint64_t kDr7Enables = 0xff;

@@ -43,9 +43,8 @@ VmxStatus VmcallInRoot() {
 // comes back here by the address on the stack.
 VmxStatus ResumeBehindMovSs(VmxSwitchFrame* frame, bool* entered) {
   static_assert(WS_VMX_HOST_RSP == 0);
-  bool carry = false;
-  bool zero = false;
-  std::uint64_t failed = 0;
+  // 0: entered, 1: VMfailValid, 2: VMfailInvalid.
+  std::uint32_t outcome = 0;
   asm volatile(
       "lea 1f(%%rip), %%rax\n\t"
       "push %%rax\n\t"
@@ -54,19 +53,21 @@ VmxStatus ResumeBehindMovSs(VmxSwitchFrame* frame, bool* entered) {
       "mov %%ss, %%eax\n\t"
       "mov %%eax, %%ss\n\t"
       "vmresume\n\t"
+      "setc %%al\n\t"
+      "movzbl %%al, %%eax\n\t"
+      "inc %%eax\n\t"
       "pop %%rbp\n\t"
-      "pop %%rax\n\t"
-      "mov $1, %%eax\n\t"
+      "lea 8(%%rsp), %%rsp\n\t"
       "jmp 2f\n"
       "1:\n\t"
       "mov $0, %%eax\n"
       "2:"
-      : "=@ccc"(carry), "=@ccz"(zero), "=a"(failed), "+D"(frame)
+      : "=a"(outcome), "+D"(frame)
       :
       : "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13",
-        "r14", "r15", "memory");
-  *entered = failed == 0;
-  return vmx::StatusOf(carry, zero);
+        "r14", "r15", "cc", "memory");
+  *entered = outcome == 0;
+  return vmx::StatusOf(outcome == 2, outcome == 1);
 }
 
 class InstructionChecker {

@@ -4,6 +4,7 @@
 #include "backends/vmx_intel/native/vmx_enable.h"
 #include "backends/vmx_intel/native/vmx_native_knobs.h"
 #include "backends/vmx_intel/native/vmx_vm.h"
+#include "backends/vmx_intel/native/vmx_wishes.h"
 
 namespace worldswitch {
 namespace {

@@ -80,7 +80,9 @@ class VmxVcpu final : public VcpuOps {
   // False: *why.
   bool Create(const char** why);
 
-  Exit run() override;
+  // Declared inline here, so that the vtable, and the copy of `run` that it
+  // leads to, are vmx_vcpu.cc's alone.
+  inline Exit run() override;
   Disposition handle_exit(const Exit& exit) override {
     if (((kServedHere >> static_cast<unsigned>(exit.reason)) & 1) != 0)
         [[unlikely]] {

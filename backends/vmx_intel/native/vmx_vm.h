@@ -16,9 +16,6 @@
 
 namespace worldswitch {
 
-// What the knobs ask of the controls, on top of BaseWishes.
-VmxControlWishes WishesOf(const NativeKnobValues& knobs);
-
 class VmxVm final : public NativeVm {
  public:
   static constexpr std::uint32_t kMaxVcpus = 16;
