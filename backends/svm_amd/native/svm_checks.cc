@@ -315,6 +315,42 @@ void CheckTaken(NativeBackend& backend, const HostServices& host,
              text);
 }
 
+// The window for a second NMI opens behind the IRET of the first one's handler,
+// before the guest's next instruction.
+void CheckNmiWindow(NativeBackend& backend, CheckSink& sink) {
+  constexpr const char* kName = "events.nmi_window_behind_iret";
+  const char* why = "";
+  HaltingVm halting(backend, &why);
+  if (!halting.ok() || !halting.Halts()) {
+    sink.Check(kName, CheckVerdict::kFailed, why);
+    return;
+  }
+  SvmVcpu& vcpu = halting.vcpu();
+  vcpu.fetch_registers(kGeneralRegisters);
+  const std::uint64_t rip = vcpu.registers().general.rip;
+  const std::uint64_t rflags = vcpu.registers().general.rflags;
+  const bool first = vcpu.inject_nmi() == InjectResult::kOk;
+  vcpu.request_nmi_window(true);
+  const Exit exit = halting.Run();
+  vcpu.fetch_registers(kGeneralRegisters);
+  const bool at_once = vcpu.registers().general.rip == rip &&
+                       vcpu.registers().general.rflags == rflags;
+  const bool second = vcpu.inject_nmi() == InjectResult::kOk;
+  const bool blocked = vcpu.inject_nmi() != InjectResult::kOk;
+  const bool goes_on = halting.Halts() && halting.Halts();
+  const bool passed = first && exit.reason == ExitReason::kNmiWindow &&
+                      at_once && second && blocked && goes_on;
+  sink.Check(kName, passed ? CheckVerdict::kPassed : CheckVerdict::kFailed,
+             Line()
+                 .Text("expected NmiWindow, seen ")
+                 .Text(ExitReasonName(exit.reason))
+                 .Text(at_once ? ", before" : ", not before")
+                 .Text(" the guest's next instruction")
+                 .Text(second ? "" : "; the second NMI is refused")
+                 .Text(goes_on ? "" : "; the vCPU does not go on")
+                 .c_str());
+}
+
 }  // namespace
 }  // namespace svm
 
@@ -329,6 +365,7 @@ void RunSvmFailureChecks(NativeBackend& backend, const HostServices& host,
   svm::CheckDisabled(backend, host, sink);
   svm::CheckUndone(backend, host, sink);
   svm::CheckTaken(backend, host, sink);
+  svm::CheckNmiWindow(backend, sink);
 }
 
 }  // namespace worldswitch

@@ -293,8 +293,16 @@ Exit SvmVcpu::DecodeIo() {
   exit.reason = ExitReason::kIo;
   exit.raw = code();
   if (!access.is_string) {
-    exit.io = completion_.BeginIo(access, general);
-    frame_.work.before |= EntryWork::kComplete;
+    // OUT is over; IN waits for its value, and for nothing else.
+    port_value_ = access.is_write ? general.rax : 0;
+    port_bytes_ = access.size;
+    exit.io = {.is_write = access.is_write,
+               .size = access.size,
+               .port = access.port,
+               .count = 1,
+               .data = &port_value_};
+    frame_.SkipTo(frame_.vmcb.control.exit_info2);
+    if (!access.is_write) frame_.work.before |= EntryWork::kPortValue;
     return exit;
   }
   std::uint8_t bytes[kMaxInstructionBytes];

@@ -9,6 +9,9 @@ namespace worldswitch::svm {
 namespace {
 
 constexpr std::uint8_t kGeneralProtection = 13;
+// What the last exit waits for.
+constexpr std::uint32_t kAnswers =
+    EntryWork::kComplete | EntryWork::kTimeStamp | EntryWork::kPortValue;
 constexpr std::uint64_t kApicBaseReset = 0xFEE00900;  // enabled, of the BSP
 constexpr std::uint64_t kRflagsBits = 0x3F7FD7;       // those that there are
 
@@ -179,8 +182,6 @@ void SvmVcpu::LoadAndFlush() {
 
 // The answers that the last exit waits for.
 bool SvmVcpu::Settle(Exit* second) {
-  constexpr std::uint32_t kAnswers =
-      EntryWork::kComplete | EntryWork::kTimeStamp;
   if ((frame_.work.before & kAnswers) == 0) return true;
   GeneralRegisters& general = frame_.registers.general;
   if (completion_.mid_instruction()) {
@@ -197,6 +198,9 @@ bool SvmVcpu::Settle(Exit* second) {
     SetRegister(general.rax, time_stamp_[0], 4);
     SetRegister(general.rdx, time_stamp_[0] >> 32, 4);
     if (time_stamp_has_aux_) SetRegister(general.rcx, time_stamp_[1], 4);
+  }
+  if ((frame_.work.before & EntryWork::kPortValue) != 0) {
+    SetRegister(general.rax, port_value_, port_bytes_);
   }
   frame_.work.before &= ~kAnswers;
   if (!completion_.pending()) return true;

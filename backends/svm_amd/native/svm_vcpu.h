@@ -169,7 +169,9 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
   SvmEvents events_;
   SvmDebugRegisters debug_registers_;
   ExitCompletion completion_;
-  std::uint64_t exits_ = 0;  // the others
+  std::uint64_t exits_ = 0;       // the others
+  std::uint64_t port_value_ = 0;  // of OUT and IN
+  std::uint8_t port_bytes_ = 1;
   std::uint64_t time_stamp_[2] = {};
   bool time_stamp_has_aux_ = false;
   const std::uint32_t clean_;  // what the clean bits are behind an exit
