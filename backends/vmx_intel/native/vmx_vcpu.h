@@ -4,7 +4,8 @@
 // What is on the way from an exit to the next entry is in this header: the test
 // whether anything is to be done before the entry, the skip of the instruction
 // that exited, the switch, two VMREADs, and the exits of CPUID and VMCALL.
-// Everything else is a call away (vmx_vcpu.cc, vmx_exits.cc).
+// Everything else is a call away (vmx_vcpu.cc, vmx_vcpu_events.cc,
+// vmx_exits.cc, vmx_register_access.cc).
 //
 // The host's interrupts are off whenever an op is called, and stay off: an
 // interrupt that becomes pending between the last look at a kick and the entry
