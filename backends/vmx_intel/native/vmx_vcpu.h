@@ -9,9 +9,9 @@
 //
 // Left to the host, since no control of the VMCS switches it: the FPU and XCR0
 // (XSETBV is handed out and not executed), IA32_KERNEL_GS_BASE (SWAPGS),
-// IA32_STAR, IA32_LSTAR, IA32_FMASK and IA32_TSC_AUX, DR6. Not modelled: the #DB
-// of a guest that single-steps itself over an instruction that exits, and a RIP
-// that wraps at 4 GiB there.
+// IA32_STAR, IA32_LSTAR, IA32_FMASK and IA32_TSC_AUX, DR6. Not modelled: the
+// #DB of a guest that single-steps itself over an instruction that exits, and a
+// RIP that wraps at 4 GiB there.
 //
 // The host's interrupts are off whenever an op is called, and stay off: an
 // interrupt that becomes pending between the last look at a kick and the entry
