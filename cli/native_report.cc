@@ -24,6 +24,7 @@ namespace worldswitch {
 namespace {
 
 constexpr char kLabPrefix[] = "lab.";
+constexpr char kLabDate[] = "lab.date";
 constexpr char kKnobPrefix[] = "knob.";
 constexpr char kRefusedPrefix[] = "refused.";
 constexpr char kPathPrefix[] = "path.";
@@ -48,16 +49,27 @@ double TscHz(const NativeLog& log) {
   return hz;
 }
 
+// What the boot was told or counted, and not what machine it was on.
+bool IsOfTheBoot(const std::string& name) {
+  for (const char* prefix : {kKnobPrefix, kPathPrefix, "random.", "loop"}) {
+    if (absl::StartsWith(name, prefix)) return true;
+  }
+  return false;
+}
+
 Fingerprint FingerprintOf(const NativeLog& log) {
   Fingerprint machine;
+  std::vector<Fact> stay;  // the hash is of these
   for (const Fact& fact : log.info) {
+    if (fact.name == kLabDate) continue;
     const bool of_lab = absl::StartsWith(fact.name, kLabPrefix);
     machine.facts.push_back(
         {of_lab ? fact.name : absl::StrCat("native.", fact.name), fact.value});
+    if (!IsOfTheBoot(fact.name)) stay.push_back(machine.facts.back());
   }
   machine.tsc_hz = TscHz(log);
   machine.tsc_source = machine.tsc_hz > 0 ? "the image" : kNoValue;
-  machine.hash = FingerprintHash(machine.facts);
+  machine.hash = FingerprintHash(stay);
   return machine;
 }
 

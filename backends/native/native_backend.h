@@ -16,8 +16,9 @@
 namespace worldswitch {
 
 // What a capability report tells, one at a time: a fact, or a control that was
-// wanted and that the CPU does not have ("refused.secondary.PAUSE-loop
-// exiting").
+// wanted and that the CPU does not have. key: one word
+// ("refused.secondary.bit_10" with "PAUSE-loop exiting: wanted, and cannot be
+// 1").
 class ReportSink {
  public:
   virtual void Fact(const char* key, const char* text) = 0;

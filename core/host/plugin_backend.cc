@@ -13,8 +13,9 @@ namespace {
 
 std::string Text(const char* text) { return text == nullptr ? "" : text; }
 
-std::vector<PluginPair> Pairs(
-    const std::vector<std::pair<std::string, std::string>>& from) {
+// Of names and values that outlive what it gives: not of a temporary.
+template <typename Map>
+std::vector<PluginPair> Pairs(const Map& from) {
   std::vector<PluginPair> pairs;
   pairs.reserve(from.size());
   for (const auto& [name, value] : from) {
@@ -22,6 +23,8 @@ std::vector<PluginPair> Pairs(
   }
   return pairs;
 }
+template <typename Map>
+std::vector<PluginPair> Pairs(const Map&& from) = delete;
 
 // Calls a function of a plugin that answers with a code and a text.
 absl::Status Ask(const std::string& what,
@@ -212,8 +215,7 @@ absl::StatusOr<std::unique_ptr<Vm>> PluginBackendOfTable::CreateVm(
   if (absl::Status checked = knobs_.Check(config.knobs); !checked.ok()) {
     return checked;
   }
-  const std::vector<PluginPair> knobs =
-      Pairs({config.knobs.begin(), config.knobs.end()});
+  const std::vector<PluginPair> knobs = Pairs(config.knobs);
   const PluginVmConfig plain = {
       .size = sizeof(PluginVmConfig),
       .backing = static_cast<std::uint32_t>(config.backing),

@@ -4,6 +4,7 @@
 // known to do otherwise stands in one table.
 
 #include "backends/svm_amd/native/svm_instructions.h"
+#include "backends/svm_amd/native/svm_processor.h"
 #include "backends/svm_amd/native/svm_segments.h"
 #include "backends/svm_amd/native/svm_text.h"
 #include "backends/svm_amd/native/svm_vm.h"
@@ -68,41 +69,25 @@ constexpr Breach kBreaches[] = {
     {"g_pat_type", "g_pat_type", [](Vmcb& v) { v.save.g_pat = 2; }},
 };
 
-// Which processor this is, as far as it deviates.
-enum class Processor : std::uint8_t { kReal, kQemu, kBochs };
-
 struct Deviation {
-  Processor where;
+  SvmProcessor where;
   const char* check;
   bool tried;  // false: it would take the emulator down
   const char* why;
 };
 
 constexpr Deviation kDeviations[] = {
-    {Processor::kQemu, "nested_cr3_mbz", true,
+    {SvmProcessor::kQemu, "nested_cr3_mbz", true,
      "QEMU's VMRUN does not look at the MBZ bits of nCR3"},
-    {Processor::kQemu, "g_pat_type", true,
+    {SvmProcessor::kQemu, "g_pat_type", true,
      "QEMU's VMRUN does not look at G_PAT"},
-    {Processor::kBochs, "long_mode_without_pe", false,
+    {SvmProcessor::kBochs, "long_mode_without_pe", false,
      "Bochs 2.7 panics in a guest with EFER.LMA and without CR0.PE"},
-    {Processor::kBochs, "cr3_beyond_memory", true,
+    {SvmProcessor::kBochs, "cr3_beyond_memory", true,
      "Bochs 2.7's VMRUN does not look at the MBZ bits of CR3"},
 };
 
-Processor ThisProcessor() {
-  constexpr std::uint32_t kTcg = 0x54474354;  // "TCGT"
-  constexpr std::uint32_t kHypervisor = 1u << 31;
-  if ((Cpuid(1).ecx & kHypervisor) != 0 && Cpuid(0x40000000).ebx == kTcg) {
-    return Processor::kQemu;
-  }
-  // Bochs does not say so; but no processor with SVM has family 17h, NRIPS and
-  // no decode assists.
-  const SvmFeatures features = ProbeSvmFeatures();
-  return features.nrip() && !features.decode_assists() ? Processor::kBochs
-                                                       : Processor::kReal;
-}
-
-const Deviation* FindDeviation(Processor where, const char* check) {
+const Deviation* FindDeviation(SvmProcessor where, const char* check) {
   for (const Deviation& deviation : kDeviations) {
     if (deviation.where != where) continue;
     const char* a = deviation.check;
@@ -157,7 +142,7 @@ class HaltingVm {
 };
 
 // What was expected, what was seen, and whether the vCPU goes on behind it.
-void Report(CheckSink& sink, Processor where, const char* name,
+void Report(CheckSink& sink, SvmProcessor where, const char* name,
             const char* expected, const char* seen, bool goes_on) {
   Line text;
   text.Text("expected ").Text(expected).Text(", seen ").Text(seen);
@@ -194,8 +179,8 @@ Line NameOf(const Exit& exit, const SvmFailure& failure) {
   return line;
 }
 
-void CheckBreach(NativeBackend& backend, const Breach& breach, Processor where,
-                 CheckSink& sink) {
+void CheckBreach(NativeBackend& backend, const Breach& breach,
+                 SvmProcessor where, CheckSink& sink) {
   const Deviation* const deviation = FindDeviation(where, breach.name);
   if (deviation != nullptr && !deviation->tried) {
     sink.Check(Line().Text("entry.").Text(breach.name).c_str(),
@@ -330,12 +315,49 @@ void CheckTaken(NativeBackend& backend, const HostServices& host,
              text);
 }
 
+// The window for a second NMI opens behind the IRET of the first one's handler,
+// before the guest's next instruction.
+void CheckNmiWindow(NativeBackend& backend, CheckSink& sink) {
+  constexpr const char* kName = "events.nmi_window_behind_iret";
+  const char* why = "";
+  HaltingVm halting(backend, &why);
+  if (!halting.ok() || !halting.Halts()) {
+    sink.Check(kName, CheckVerdict::kFailed, why);
+    return;
+  }
+  SvmVcpu& vcpu = halting.vcpu();
+  vcpu.fetch_registers(kGeneralRegisters);
+  const std::uint64_t rip = vcpu.registers().general.rip;
+  const std::uint64_t rflags = vcpu.registers().general.rflags;
+  const bool first = vcpu.inject_nmi() == InjectResult::kOk;
+  vcpu.request_nmi_window(true);
+  const Exit exit = halting.Run();
+  vcpu.fetch_registers(kGeneralRegisters);
+  const bool at_once = vcpu.registers().general.rip == rip &&
+                       vcpu.registers().general.rflags == rflags;
+  const bool second = vcpu.inject_nmi() == InjectResult::kOk;
+  const bool blocked = vcpu.inject_nmi() != InjectResult::kOk;
+  const bool goes_on = halting.Halts() && halting.Halts();
+  const bool passed = first && exit.reason == ExitReason::kNmiWindow &&
+                      at_once && second && blocked && goes_on;
+  sink.Check(kName, passed ? CheckVerdict::kPassed : CheckVerdict::kFailed,
+             Line()
+                 .Text("expected NmiWindow, seen ")
+                 .Text(ExitReasonName(exit.reason))
+                 .Text(at_once ? ", before" : ", not before")
+                 .Text(" the guest's next instruction")
+                 .Text(second ? "" : "; the second NMI is refused")
+                 .Text(goes_on ? "" : "; the vCPU does not go on")
+                 .c_str());
+}
+
 }  // namespace
 }  // namespace svm
 
 void RunSvmFailureChecks(NativeBackend& backend, const HostServices& host,
                          CheckSink& sink) {
-  const svm::Processor where = svm::ThisProcessor();
+  const svm::SvmProcessor where =
+      svm::ProbeSvmProcessor(svm::ProbeSvmFeatures());
   for (const svm::Breach& breach : svm::kBreaches) {
     svm::CheckBreach(backend, breach, where, sink);
   }
@@ -343,6 +365,7 @@ void RunSvmFailureChecks(NativeBackend& backend, const HostServices& host,
   svm::CheckDisabled(backend, host, sink);
   svm::CheckUndone(backend, host, sink);
   svm::CheckTaken(backend, host, sink);
+  svm::CheckNmiWindow(backend, sink);
 }
 
 }  // namespace worldswitch

@@ -9,7 +9,6 @@ namespace {
 struct InterceptBits {
   std::uint16_t cr_reads = 0;
   std::uint16_t cr_writes = 0;
-  std::uint16_t drs = 0;  // both ways
   std::uint32_t word1 = 0;
   std::uint32_t word2 = 0;
 };
@@ -33,7 +32,8 @@ constexpr InterceptBits BitsOf(Intercept what) {
     case Intercept::kMovToCr8:
       return {.cr_writes = 1u << 8};
     case Intercept::kMovDr:
-      return {.drs = 0xFFFF};
+      // They always exit; this is about who answers.
+      break;
     case Intercept::kXsetbv:
       return {.word2 = SvmIntercept2::kXsetbv};
     case Intercept::kTimeStamp:
@@ -63,12 +63,11 @@ void SetBits(T& word, T bits, bool on) {
 
 Result SvmVm::set_intercept(Intercept what, bool on) {
   const InterceptBits bits = BitsOf(what);
+  if (what == Intercept::kMovDr) parts_.asked_mov_dr = on;
   for (std::uint32_t i = 0; i < vcpu_count_; ++i) {
     VmcbControl& control = vcpus_[i]->vmcb().control;
     SetBits(control.cr_read_intercepts, bits.cr_reads, on);
     SetBits(control.cr_write_intercepts, bits.cr_writes, on);
-    SetBits(control.dr_read_intercepts, bits.drs, on);
-    SetBits(control.dr_write_intercepts, bits.drs, on);
     SetBits(control.intercepts1, bits.word1, on);
     SetBits(control.intercepts2, bits.word2, on);
     // Every PAUSE, not those that a filter lets through.

@@ -22,7 +22,9 @@ struct EntryWork {
   static constexpr std::uint32_t kNmiWindow = 1u << 5;    // it is open
   static constexpr std::uint32_t kFlushAlways = 1u << 6;  // a knob says so
   static constexpr std::uint32_t kVerify = 1u << 7;  // somebody wrote the VMCB
-  static constexpr std::uint32_t kSwitchAll = 1u << 8;  // VMLOAD, VMSAVE
+  static constexpr std::uint32_t kSwitchAll = 1u << 8;    // VMLOAD, VMSAVE
+  static constexpr std::uint32_t kBreakpoints = 1u << 9;  // DR0 to DR3
+  static constexpr std::uint32_t kPortValue = 1u << 10;   // ... of IN
   // Bits of `after`.
   static constexpr std::uint32_t kEvent = 1u << 0;    // one went in
   static constexpr std::uint32_t kFlushed = 1u << 1;  // TLB_CONTROL is set

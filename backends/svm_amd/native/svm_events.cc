@@ -194,10 +194,14 @@ void SvmEvents::OnIretExit() {
 }
 
 bool SvmEvents::OnDebugExit() {
-  if (!stepped_tf_ || (vmcb_.save.dr6 & kSingleStep) == 0) return false;
+  // Not every processor has BS in the VMCB by now; a breakpoint of the guest's
+  // own at the same place is told by its bit.
+  constexpr std::uint64_t kBreakpoints = 0xF;
+  if (!stepped_tf_) return false;
   stepped_tf_ = false;
   vmcb_.save.dr6 &= ~kSingleStep;
   work_.Touch(vmcb_, SvmClean::kDebugRegisters);
+  if ((vmcb_.save.dr6 & kBreakpoints) != 0) return false;
   return TakeOpenNmiWindow();
 }
 

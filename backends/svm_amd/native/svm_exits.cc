@@ -12,6 +12,7 @@ namespace {
 constexpr std::uint8_t kDebugException = 1;
 constexpr std::uint8_t kInvalidOpcode = 6;
 constexpr std::uint8_t kDoubleFault = 8;
+constexpr std::uint8_t kGeneralProtection = 13;
 constexpr std::uint32_t kWithErrorCode =
     1u << 8 | 0x1Fu << 10 | 1u << 17 | 1u << 21 | 1u << 29 | 1u << 30;
 constexpr std::uint8_t kPageFaultVector = 14;
@@ -208,11 +209,56 @@ Exit SvmVcpu::DecodeRegisterAccess(ExitReason reason, std::uint64_t number) {
     // CLTS, LMSW, SMSW: the caller has no register to look at.
     return Unknown();
   }
+  if (reason == ExitReason::kDebugRegister && !parts_.asked_mov_dr) {
+    return DecodeDebugRegister(static_cast<unsigned>(number & 0xF), here.gpr,
+                               is_write);
+  }
   Exit exit = Instruction(reason, 3);
   exit.register_access = {.number = static_cast<std::uint8_t>(number & 0xF),
                           .gpr = here.gpr,
                           .is_write = is_write};
   return exit;
+}
+
+// The guest's own debug registers, by way of the backend.
+Exit SvmVcpu::DecodeDebugRegister(unsigned number, std::uint8_t gpr,
+                                  bool is_write) {
+  constexpr std::uint64_t kCr4De = 1u << 3;
+  VmcbSave& save = frame_.vmcb.save;
+  GeneralRegisters& general = frame_.registers.general;
+  Exit exit = MakeExit(ExitReason::kDebugRegister, code());
+  exit.register_access = {.number = static_cast<std::uint8_t>(number),
+                          .gpr = gpr,
+                          .is_write = is_write};
+  if (number > 7 ||
+      ((number == 4 || number == 5) && (save.cr4 & kCr4De) != 0)) {
+    RaiseException(kInvalidOpcode);
+    return Internal(exit);
+  }
+  if (number == 4 || number == 5) number += 2;  // as long as CR4.DE is clear
+  const unsigned bytes = code_size() == CodeSize::k64 ? 8 : 4;
+  general.rsp = save.rsp;
+  std::uint64_t& operand = GeneralRegister(general, gpr);
+  if (is_write) {
+    std::uint64_t value = 0;
+    SetRegister(value, operand, bytes);
+    if (!debug_registers_.Write(save, number, value)) {
+      RaiseException(kGeneralProtection, true, 0);
+      return Internal(exit);
+    }
+    frame_.work.Touch(frame_.vmcb, SvmClean::kDebugRegisters);
+    // From here on the long way, where DR0 to DR3 are exchanged.
+    if (debug_registers_.armed()) {
+      frame_.work.before |= EntryWork::kBreakpoints;
+    } else {
+      frame_.work.before &= ~EntryWork::kBreakpoints;
+    }
+  } else {
+    SetRegister(operand, debug_registers_.Read(save, number), bytes);
+    save.rsp = general.rsp;
+  }
+  Instruction(ExitReason::kDebugRegister, 3);
+  return Internal(exit);
 }
 
 Exit SvmVcpu::DecodeTimeStamp() {
@@ -247,8 +293,16 @@ Exit SvmVcpu::DecodeIo() {
   exit.reason = ExitReason::kIo;
   exit.raw = code();
   if (!access.is_string) {
-    exit.io = completion_.BeginIo(access, general);
-    frame_.work.before |= EntryWork::kComplete;
+    // OUT is over; IN waits for its value, and for nothing else.
+    port_value_ = access.is_write ? general.rax : 0;
+    port_bytes_ = access.size;
+    exit.io = {.is_write = access.is_write,
+               .size = access.size,
+               .port = access.port,
+               .count = 1,
+               .data = &port_value_};
+    frame_.SkipTo(frame_.vmcb.control.exit_info2);
+    if (!access.is_write) frame_.work.before |= EntryWork::kPortValue;
     return exit;
   }
   std::uint8_t bytes[kMaxInstructionBytes];

@@ -9,6 +9,9 @@ namespace worldswitch::svm {
 namespace {
 
 constexpr std::uint8_t kGeneralProtection = 13;
+// What the last exit waits for.
+constexpr std::uint32_t kAnswers =
+    EntryWork::kComplete | EntryWork::kTimeStamp | EntryWork::kPortValue;
 constexpr std::uint64_t kApicBaseReset = 0xFEE00900;  // enabled, of the BSP
 constexpr std::uint64_t kRflagsBits = 0x3F7FD7;       // those that there are
 
@@ -27,6 +30,7 @@ SvmVcpu::SvmVcpu(SvmVmParts& parts, const HostPages& pages, SvmKickTarget* kick,
       events_(
           frame_.vmcb, frame_.work,
           static_cast<VirtualIrq>(Value(parts.knobs, SvmKnob::kVirtualIrq))),
+      debug_registers_(parts.spares_data_breakpoints),
       clean_(parts.features.clean_bits() && On(parts, SvmKnob::kCleanBits)
                  ? SvmClean::kAll
                  : 0),
@@ -75,6 +79,7 @@ void SvmVcpu::SetControls(std::uint32_t asid) {
       MsrBitmap::kNone) {
     control.intercepts1 |= SvmIntercept1::kMsr;
   }
+  control.dr_read_intercepts = control.dr_write_intercepts = 0xFFFF;
   control.exception_intercepts = static_cast<std::uint32_t>(
       Value(parts_.knobs, SvmKnob::kExceptionBitmap));
   control.pause_filter_count = static_cast<std::uint16_t>(
@@ -117,11 +122,14 @@ Exit SvmVcpu::RunWithWork() {
   GeneralRegisters& general = frame_.registers.general;
   frame_.vmcb.save.rax = general.rax;
   if (ClgiAndTest(frame_.kick->word())) return Interrupted();
+  const bool breakpoints = debug_registers_.armed();
+  if (breakpoints) debug_registers_.Exchange();
   if (switches_all_) {
     SwitchAll(&general, parts_.cpu.host_state_pa());
   } else {
     Switch(&general);
   }
+  if (breakpoints) debug_registers_.Exchange();
   general.rax = frame_.vmcb.save.rax;
   frame_.registers.cached = kNoRegisters;
   return FinishExit();
@@ -174,8 +182,6 @@ void SvmVcpu::LoadAndFlush() {
 
 // The answers that the last exit waits for.
 bool SvmVcpu::Settle(Exit* second) {
-  constexpr std::uint32_t kAnswers =
-      EntryWork::kComplete | EntryWork::kTimeStamp;
   if ((frame_.work.before & kAnswers) == 0) return true;
   GeneralRegisters& general = frame_.registers.general;
   if (completion_.mid_instruction()) {
@@ -192,6 +198,9 @@ bool SvmVcpu::Settle(Exit* second) {
     SetRegister(general.rax, time_stamp_[0], 4);
     SetRegister(general.rdx, time_stamp_[0] >> 32, 4);
     if (time_stamp_has_aux_) SetRegister(general.rcx, time_stamp_[1], 4);
+  }
+  if ((frame_.work.before & EntryWork::kPortValue) != 0) {
+    SetRegister(general.rax, port_value_, port_bytes_);
   }
   frame_.work.before &= ~kAnswers;
   if (!completion_.pending()) return true;

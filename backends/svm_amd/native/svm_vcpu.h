@@ -20,6 +20,7 @@
 #include "backends/native/guest_view.h"
 #include "backends/native/host_services.h"
 #include "backends/svm_amd/native/svm_cpu.h"
+#include "backends/svm_amd/native/svm_debug_registers.h"
 #include "backends/svm_amd/native/svm_entry_work.h"
 #include "backends/svm_amd/native/svm_events.h"
 #include "backends/svm_amd/native/svm_failure.h"
@@ -49,6 +50,8 @@ struct SvmVmParts {
   std::uint64_t iopm_pa = 0;
   // Exceptions whose exits go to the caller, by vector.
   std::uint32_t asked_exceptions = 0;
+  bool asked_mov_dr = false;  // MOV DR goes to the caller
+  bool spares_data_breakpoints = false;
 };
 
 class SvmVcpu final : public VcpuOps, public SvmGuestState {
@@ -133,6 +136,7 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
   Exit DecodeMsr();
   Exit DecodeNestedPageFault();
   Exit DecodeRegisterAccess(ExitReason reason, std::uint64_t code);
+  Exit DecodeDebugRegister(unsigned number, std::uint8_t gpr, bool is_write);
   Exit DecodeTimeStamp();
   Exit Instruction(ExitReason reason, std::uint8_t length);
   Exit Unknown();
@@ -163,8 +167,11 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
   ExitReason internal_reason_ = ExitReason::kUnknown;
   SvmVmParts& parts_;
   SvmEvents events_;
+  SvmDebugRegisters debug_registers_;
   ExitCompletion completion_;
-  std::uint64_t exits_ = 0;  // the others
+  std::uint64_t exits_ = 0;       // the others
+  std::uint64_t port_value_ = 0;  // of OUT and IN
+  std::uint8_t port_bytes_ = 1;
   std::uint64_t time_stamp_[2] = {};
   bool time_stamp_has_aux_ = false;
   const std::uint32_t clean_;  // what the clean bits are behind an exit

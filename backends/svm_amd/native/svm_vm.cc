@@ -3,6 +3,8 @@
 #include <new>
 #include <utility>
 
+#include "backends/svm_amd/native/svm_processor.h"
+
 namespace worldswitch::svm {
 namespace {
 
@@ -69,6 +71,8 @@ SvmVm::SvmVm(const HostServices& host, SvmCpu& cpu, const SvmFeatures& features,
              .features = features,
              .limits = limits_,
              .knobs = knobs_} {
+  parts_.spares_data_breakpoints =
+      ProbeSvmProcessor(features) == SvmProcessor::kQemu;
   if (!iopm_) return;
   __builtin_memset(iopm_.as(), 0xFF, iopm_.bytes());
   parts_.iopm_pa = iopm_.physical();

@@ -4,6 +4,7 @@
 
 #include "backends/vmx_intel/native/vmx_check_cases.h"
 #include "backends/vmx_intel/native/vmx_instruction_checks.h"
+#include "backends/vmx_intel/native/vmx_vcpu_checks.h"
 #include "backends/vmx_intel/native/vmx_vm.h"
 #include "guests/guests.h"
 #include "native/checks.h"
@@ -17,6 +18,14 @@ using How = VmxCheckWrite::How;
 constexpr std::uint8_t kGuestCode[] = {0xf4, 0xeb, 0xfd};
 
 constexpr std::uint64_t kBeyondMemory = std::uint64_t{1} << 51;
+
+bool Equal(const char* a, const char* b) {
+  while (*a != '\0' && *a == *b) {
+    ++a;
+    ++b;
+  }
+  return *a == *b;
+}
 
 VmxText TextOf(const VmxCheckOutcome& outcome) {
   if (outcome.kind == VmxEntryFailure::Kind::kNone) {
@@ -38,6 +47,26 @@ VmxCheckOutcome OutcomeOf(const VmxEntryFailure& failure) {
           .qualification = static_cast<std::uint16_t>(failure.qualification)};
 }
 
+// Counts the lines that it is given, and keeps the first.
+class LineCounter {
+ public:
+  LineCounter() {
+    services_.context = this;
+    services_.log = [](void* context, const char* line) {
+      auto& counter = *static_cast<LineCounter*>(context);
+      if (counter.lines_++ == 0) counter.first_.Append(line);
+    };
+  }
+  const HostServices& services() const { return services_; }
+  std::size_t lines() const { return lines_; }
+  const char* first() const { return first_.c_str(); }
+
+ private:
+  HostServices services_;
+  std::size_t lines_ = 0;
+  VmxText first_;
+};
+
 class VmxChecker {
  public:
   VmxChecker(NativeBackend& backend, const HostServices& host, CheckSink& sink)
@@ -57,6 +86,7 @@ class VmxChecker {
           VmxCheckGuest::kLong}) {
       CheckUnharmed(guest);
     }
+    CheckDump();
     for (const auto& cases : {VmxControlCases(), VmxHostCases(),
                               VmxGuestCases(), VmxSegmentCases()}) {
       for (const VmxCheckCase& check : cases) RunCase(check);
@@ -204,6 +234,31 @@ class VmxChecker {
     if (guest == VmxCheckGuest::kVirtual8086) DropVm();
   }
 
+  // A failed entry is explained: its name first, then the fields.
+  void CheckDump() {
+    constexpr std::size_t kFieldsOfAnyCpu = 100;
+    constexpr const char* kName = "failure.dump";
+    if (!MakeVm() || !Load(VmxCheckGuest::kLong)) return;
+    Vmcs& vmcs = vcpu().vmcs();
+    const Saved link = {.field = VmcsField::kLinkPointer,
+                        .value = vmcs.Read(VmcsField::kLinkPointer)};
+    vmcs.Write(link.field, page_.physical() + 1);
+    Exit exit;
+    const VmxCheckOutcome seen = Enter(&exit);
+    LineCounter counter;
+    vm_->DumpState(0, counter.services());
+    Restore(&link, 1);
+    VmxText text;
+    text.AppendDecimal(counter.lines())
+        .Append(" lines, the first: ")
+        .Append(counter.first());
+    const bool good = seen.kind != VmxEntryFailure::Kind::kNone &&
+                      counter.lines() > kFieldsOfAnyCpu &&
+                      Equal(counter.first(), TextOf(seen).c_str());
+    sink_.Check(kName, good ? CheckVerdict::kPassed : CheckVerdict::kFailed,
+                text.c_str());
+  }
+
   bool Allowed(const VmxCheckCase& check) const {
     return check.needs_field == 0 ||
            ControlsOf(static_cast<VmcsField>(check.needs_field))
@@ -328,6 +383,7 @@ void RunVmxFailureChecks(NativeBackend& backend, const HostServices& host,
     checker.Run();
   }
   RunVmxInstructionChecks(backend, host, sink);
+  RunVmxVcpuChecks(backend, sink);
 }
 
 }  // namespace worldswitch

@@ -100,14 +100,13 @@ void VmxNativeBackend::Report(ReportSink& sink) {
       VmxText control;
       control.Append(refused ? "refused." : "forced.")
           .Append(VmxControlWordName(word))
-          .Append(".");
-      if (name != nullptr) {
-        control.Append(name);
-      } else {
-        control.Append("bit ").AppendDecimal(bit);
-      }
-      sink.Fact(control.c_str(), refused ? "wanted, and cannot be 1"
-                                         : "not wanted, and cannot be 0");
+          .Append(".bit_")
+          .AppendDecimal(bit);
+      VmxText what;
+      what.Append(name != nullptr ? name : "(no name)")
+          .Append(refused ? ": wanted, and cannot be 1"
+                          : ": not wanted, and cannot be 0");
+      sink.Fact(control.c_str(), what.c_str());
     }
   }
 }

@@ -189,8 +189,7 @@ Exit VmxVcpu::EndFailedEntry(bool fail_invalid) {
   return ExitOf(failure_);
 }
 
-Exit VmxVcpu::EndInterruptedDelivery(std::uint32_t reason,
-                                     std::uint32_t idt_vectoring) {
+Exit VmxVcpu::EndInterruptedDelivery(std::uint32_t reason) {
   if (VmxExitReasonField::kEntryFailure.IsSet(reason)) {
     failure_ = {.kind = VmxEntryFailure::Kind::kEntryFailed,
                 .instruction_error = 0,
@@ -201,7 +200,8 @@ Exit VmxVcpu::EndInterruptedDelivery(std::uint32_t reason,
     Relaunch();
     return ExitOf(failure_);
   }
-  events_.TakeBack(idt_vectoring);
+  events_.TakeBack(
+      static_cast<std::uint32_t>(vmcs_.Read(VmcsField::kIdtVectoring)));
   Attend(kEventDue);
   return DecodeExit(reason);
 }

@@ -135,19 +135,18 @@ class VmxVcpu final : public VcpuOps {
   VmxSwitchFrame* frame() { return &frame_; }
 
  private:
-  // Why the next run is not the plain one. Bits 7:0 and 23:16 are left to
-  // RegisterFile's sets, see Work.
-  static constexpr std::uint32_t kSkipDue = 1u << 8;  // the plain one's
-  static constexpr std::uint32_t kKicked = 1u << 9;
-  static constexpr std::uint32_t kNotCurrent = 1u << 10;
-  static constexpr std::uint32_t kCompletionDue = 1u << 11;
-  static constexpr std::uint32_t kEventDue = 1u << 12;
-  static constexpr std::uint32_t kLaunchDue = 1u << 13;
-  static constexpr std::uint32_t kTimerDue = 1u << 14;
-  static constexpr std::uint32_t kBreakpointsArmed = 1u << 15;
-  static constexpr std::uint32_t kCompleted = 1u << 24;  // see completed_rip_
-  static constexpr std::uint32_t kCached = 1u << 26;     // some group is
-  static constexpr std::uint32_t kEventHeld = 1u << 25;
+  // Why the next run is not the plain one.
+  static constexpr std::uint32_t kSkipDue = 1u << 0;  // the plain one's
+  static constexpr std::uint32_t kKicked = 1u << 1;
+  static constexpr std::uint32_t kNotCurrent = 1u << 2;
+  static constexpr std::uint32_t kCompletionDue = 1u << 3;
+  static constexpr std::uint32_t kEventDue = 1u << 4;
+  static constexpr std::uint32_t kLaunchDue = 1u << 5;
+  static constexpr std::uint32_t kTimerDue = 1u << 6;
+  static constexpr std::uint32_t kBreakpointsArmed = 1u << 7;
+  static constexpr std::uint32_t kCompleted = 1u << 8;  // see completed_rip_
+  static constexpr std::uint32_t kCached = 1u << 10;    // some group is
+  static constexpr std::uint32_t kEventHeld = 1u << 9;
 
   static constexpr std::uint64_t kServedHere =
       ReasonBit(ExitReason::kPageFault) |
@@ -177,12 +176,10 @@ class VmxVcpu final : public VcpuOps {
                  : "ri"(~bits)
                  : "cc", "memory");
   }
-  bool Attending(std::uint32_t bits) const {
-    return (__atomic_load_n(&attention_, __ATOMIC_RELAXED) & bits) != 0;
-  }
-  // Whatever is to be done around the next entry, in one word: attention_, and
-  // the groups of registers that are wanted or dirty.
-  std::uint32_t Work() const;
+  // Interrupts are off in here, so nobody else changes it meanwhile.
+  bool Attending(std::uint32_t bits) const { return (attention_ & bits) != 0; }
+  // Some group is wanted or dirty: one load, the sets lie side by side.
+  bool RegistersInUse() const;
 
   GeneralRegisters& general() { return frame_.file.general; }
 
@@ -199,8 +196,7 @@ class VmxVcpu final : public VcpuOps {
   // After a failed entry nothing is relied on: the VMCS is cleared, and the
   // next entry is a VMLAUNCH.
   void Relaunch();
-  Exit EndInterruptedDelivery(std::uint32_t reason,
-                              std::uint32_t idt_vectoring);
+  Exit EndInterruptedDelivery(std::uint32_t reason);
 
   // vmx_exits.cc
   Exit DecodeExit(std::uint32_t reason);
@@ -278,7 +274,7 @@ class VmxVcpu final : public VcpuOps {
   ExitCompletion completion_;
 };
 
-inline std::uint32_t VmxVcpu::Work() const {
+inline bool VmxVcpu::RegistersInUse() const {
   static_assert(offsetof(RegisterFile, dirty) ==
                 offsetof(RegisterFile, wanted) + 2);
   static_assert(offsetof(RegisterFile, wanted) + sizeof(std::uint32_t) <=
@@ -289,8 +285,7 @@ inline std::uint32_t VmxVcpu::Work() const {
                    reinterpret_cast<const std::byte*>(&frame_.file) +
                        offsetof(RegisterFile, wanted),
                    sizeof(sets));
-  return (sets & kWantedAndDirty) |
-         __atomic_load_n(&attention_, __ATOMIC_RELAXED);
+  return (sets & kWantedAndDirty) != 0;
 }
 
 [[gnu::always_inline]] inline void VmxVcpu::SkipInstruction() {
@@ -344,8 +339,7 @@ inline std::uint32_t VmxVcpu::Work() const {
   ++exits_;
   // Bit 31: a failed entry, or an interrupted delivery.
   if (static_cast<std::int32_t>(reason | idt_vectoring) < 0) [[unlikely]] {
-    return EndInterruptedDelivery(static_cast<std::uint32_t>(reason),
-                                  static_cast<std::uint32_t>(idt_vectoring));
+    return EndInterruptedDelivery(static_cast<std::uint32_t>(reason));
   }
   if (reason == static_cast<std::uint64_t>(VmxExitReason::kCpuid)) {
     return CpuidExitOf();
@@ -357,10 +351,11 @@ inline std::uint32_t VmxVcpu::Work() const {
 }
 
 [[gnu::always_inline]] inline Exit VmxVcpu::run() {
-  const std::uint32_t work = Work();
-  if (work == kSkipDue) {
+  if (RegistersInUse()) [[unlikely]]
+    return RunWithWork();
+  if (attention_ == kSkipDue) [[likely]] {
     SkipInstruction();
-  } else if (work != 0) [[unlikely]] {
+  } else if (attention_ != 0) [[unlikely]] {
     return RunWithWork();
   }
   return Enter();
