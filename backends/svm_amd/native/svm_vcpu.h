@@ -9,7 +9,11 @@
 //   SvmVcpu& vcpu = vm.svm_vcpu(0);           // final: calls are direct
 //   vcpu_enter_guest(vcpu, context, handler);
 //
-// Ring 0, one processor, one thread. Freestanding.
+// Runs are made with RFLAGS.IF clear, and return so; the host's interrupts and
+// NMIs are taken inside. With vmload=lazy a guest's FS, GS, TR, LDTR and
+// system-call MSRs stay in the processor behind a run: the host uses none of
+// them, and no interrupt stack of its TSS, until the backend is disabled or the
+// VM destroyed. Ring 0, one processor, one thread. Freestanding.
 
 #ifndef WORLDSWITCH_BACKENDS_SVM_AMD_NATIVE_SVM_VCPU_H_
 #define WORLDSWITCH_BACKENDS_SVM_AMD_NATIVE_SVM_VCPU_H_
