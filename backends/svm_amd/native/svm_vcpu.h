@@ -55,7 +55,9 @@ struct SvmVmParts {
   // Exceptions whose exits go to the caller, by vector.
   std::uint32_t asked_exceptions = 0;
   bool asked_mov_dr = false;  // MOV DR goes to the caller
+  // What QEMU 7.2 has not, or cannot take.
   bool spares_data_breakpoints = false;
+  bool lacks_xsetbv_intercept = false;
 };
 
 class SvmVcpu final : public VcpuOps, public SvmGuestState {

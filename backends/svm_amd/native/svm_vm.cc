@@ -71,8 +71,10 @@ SvmVm::SvmVm(const HostServices& host, SvmCpu& cpu, const SvmFeatures& features,
              .features = features,
              .limits = limits_,
              .knobs = knobs_} {
-  parts_.spares_data_breakpoints =
-      ProbeSvmProcessor(features) == SvmProcessor::kQemu;
+  if (ProbeSvmProcessor(features) == SvmProcessor::kQemu) {
+    parts_.spares_data_breakpoints = true;
+    parts_.lacks_xsetbv_intercept = true;
+  }
   if (!iopm_) return;
   __builtin_memset(iopm_.as(), 0xFF, iopm_.bytes());
   parts_.iopm_pa = iopm_.physical();
