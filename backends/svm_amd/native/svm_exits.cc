@@ -96,6 +96,7 @@ Exit SvmVcpu::Decode() {
     case SvmExitCode::kVintr:
       count(Counter::kIrqWindowExits);
       events_.OnVintrExit();
+      frame_.work.before &= ~EntryWork::kIrqWindow;
       return MakeExit(ExitReason::kIrqWindow, code);
     case SvmExitCode::kCpuid:
       Instruction(ExitReason::kCpuid, SvmFrame::kCpuidBytes);

@@ -151,6 +151,14 @@ bool SvmVcpu::PrepareEntry(Exit* early) {
     FillWanted();
     return false;
   }
+  if ((frame_.work.before & EntryWork::kIrqWindow) != 0 &&
+      !frame_.kick->raised() && interrupt_allowed()) {
+    request_irq_window(false);
+    *early = MakeExit(ExitReason::kIrqWindow,
+                      static_cast<std::uint64_t>(SvmExitCode::kVintr));
+    FillWanted();
+    return false;
+  }
   LoadAndFlush();
   if ((frame_.work.before & EntryWork::kVerify) != 0) {
     frame_.work.before &= ~EntryWork::kVerify;

@@ -58,6 +58,9 @@ struct SvmVmParts {
   // What QEMU 7.2 has not, or cannot take.
   bool spares_data_breakpoints = false;
   bool lacks_xsetbv_intercept = false;
+  // Bochs 2.7 does not see a V_IRQ that could be taken at VMRUN already: a
+  // window that is open then is answered without an entry.
+  bool misses_open_window = false;
 };
 
 class SvmVcpu final : public VcpuOps, public SvmGuestState {
@@ -80,9 +83,7 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
   InjectResult inject_irq(std::uint8_t vector) override;
   InjectResult inject_nmi() override;
   InjectResult inject_exception(const Event& event) override;
-  void request_irq_window(bool wanted) override {
-    events_.RequestIrqWindow(wanted);
-  }
+  void request_irq_window(bool wanted) override;
   void request_nmi_window(bool wanted) override {
     events_.RequestNmiWindow(wanted);
   }

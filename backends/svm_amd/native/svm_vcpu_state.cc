@@ -108,6 +108,15 @@ InjectResult SvmVcpu::inject_irq(std::uint8_t vector) {
   return events_.AcceptIrq(vector, InterruptsOn());
 }
 
+void SvmVcpu::request_irq_window(bool wanted) {
+  events_.RequestIrqWindow(wanted);
+  if (wanted && parts_.misses_open_window) {
+    frame_.work.before |= EntryWork::kIrqWindow;
+  } else {
+    frame_.work.before &= ~EntryWork::kIrqWindow;
+  }
+}
+
 InjectResult SvmVcpu::inject_nmi() {
   return events_.AcceptNmi((frame_.vmcb.control.interrupt_shadow &
                             SvmInterruptShadow::kShadow) != 0);
