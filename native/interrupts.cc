@@ -50,19 +50,6 @@ constinit std::uint64_t nmis = 0;
 constinit std::uint64_t debug_exceptions = 0;
 constinit bool reporting = false;
 
-// None for NMI: native SVM leaves a guest's TR in the CPU between its runs, and
-// the image, which never leaves ring 0, always has a good stack.
-std::uint8_t StackOf(std::size_t vector) {
-  switch (vector) {
-    case kDoubleFault:
-      return 1;
-    case kMachineCheck:
-      return 3;
-    default:
-      return 0;
-  }
-}
-
 void Row(const char* name0, std::uint64_t value0, const char* name1,
          std::uint64_t value1) {
   console.Text("  ").Left(name0, 7).Hex(value0).Text("  ");
