@@ -20,7 +20,6 @@ namespace worldswitch {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::StartsWith;
 
 constexpr std::chrono::milliseconds kLong(60'000);
 constexpr std::chrono::milliseconds kShort(300);
