@@ -75,6 +75,7 @@ using BitFields = std::span<const BitField>;
 class HostBitFields : public BitFields {
  public:
   constexpr HostBitFields() = default;
+  // NOLINTBEGIN(google-explicit-constructor): stands where BitFields stood
 #ifdef WS_NATIVE_IMAGE
   template <typename Fields>
   constexpr HostBitFields(const Fields& /*fields*/) {}
@@ -82,6 +83,7 @@ class HostBitFields : public BitFields {
   template <typename Fields>
   constexpr HostBitFields(const Fields& fields) : BitFields(fields) {}
 #endif
+  // NOLINTEND(google-explicit-constructor)
 };
 
 constexpr BitField FlagField(const char* name, std::uint8_t bit) {

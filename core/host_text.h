@@ -11,6 +11,7 @@ namespace worldswitch {
 
 class HostText {
  public:
+  // NOLINTBEGIN(google-explicit-constructor): stands where a text stood
 #ifdef WS_NATIVE_IMAGE
   constexpr HostText(const char* /*text*/) {}
 #else
@@ -18,6 +19,7 @@ class HostText {
   constexpr HostText(const char* text) : text_(text) {}
 #endif
   constexpr operator const char*() const { return text_; }
+  // NOLINTEND(google-explicit-constructor)
   constexpr const char* c_str() const { return text_; }
 
  private:

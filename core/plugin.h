@@ -246,7 +246,7 @@ constexpr PluginElfNote MakePluginElfNote(const char (&name)[kSize]) {
 #define WORLDSWITCH_PLUGIN_NOTE(note)                               \
   [[gnu::used, gnu::section(".note.worldswitch"),                   \
     gnu::aligned(4)]] static constexpr ::worldswitch::PluginElfNote \
-      worldswitch_plugin_note = note;
+      kWorldswitchPluginNote = note;
 #define WORLDSWITCH_PLUGIN_ENTRY(symbol, table)                               \
   extern "C" [[gnu::visibility("default")]] const ::worldswitch::PluginTable* \
   symbol();                                                                   \

@@ -41,9 +41,6 @@ page_directories:
 ws_boot_stack_bottom:
   .skip WS_BOOT_STACK_BYTES
 ws_boot_stack_top:
-/* One for each interrupt stack of the TSS. */
-interrupt_stacks:
-  .skip WS_INTERRUPT_STACK_BYTES * WS_INTERRUPT_STACKS
 
   .section .data
   .balign 16
@@ -59,16 +56,9 @@ gdt_pointer:
   .word ws_gdt_end - ws_gdt - 1
   .quad ws_gdt
   .balign 16
-ws_tss: /* SDM 3A, 8.7; RSP0 to RSP2 stay 0, the image never leaves ring 0 */
-  .long 0
-  .quad 0, 0, 0
-  .quad 0
-  .quad interrupt_stacks + WS_INTERRUPT_STACK_BYTES * 1
-  .quad interrupt_stacks + WS_INTERRUPT_STACK_BYTES * 2
-  .quad interrupt_stacks + WS_INTERRUPT_STACK_BYTES * 3
-  .quad 0, 0, 0, 0
-  .quad 0
-  .word 0
+ws_tss: /* SDM 3A, 8.7: there because VMX wants a TR. No stack of it is used: the
+         * image never leaves ring 0, and no gate has an IST. */
+  .skip 102
   .word WS_TSS_BYTES /* no I/O bitmap */
 
   .section .text.boot, "ax"

@@ -20,8 +20,6 @@ namespace {
 constexpr std::size_t kStubBytes = 16;
 constexpr std::uint8_t kDebug = 1;
 constexpr std::uint8_t kNmi = 2;
-constexpr std::uint8_t kDoubleFault = 8;
-constexpr std::uint8_t kMachineCheck = 18;
 constexpr std::uint64_t kTrapFlag = 1u << 8;
 constexpr std::uint16_t kPicMasks[] = {0x21, 0xa1};
 
@@ -29,7 +27,9 @@ constexpr std::uint16_t kPicMasks[] = {0x21, 0xa1};
 struct Gate {
   std::uint16_t offset_low;
   std::uint16_t selector;
-  std::uint8_t stack;  // IST
+  // IST; none: SVM's lazy VMLOAD leaves a guest's TR in the CPU, and nothing of
+  // the host's may depend on it.
+  std::uint8_t stack;
   std::uint8_t type;
   std::uint16_t offset_middle;
   std::uint32_t offset_high;
@@ -49,19 +49,6 @@ constinit std::uint64_t stray = 0;
 constinit std::uint64_t nmis = 0;
 constinit std::uint64_t debug_exceptions = 0;
 constinit bool reporting = false;
-
-// None for NMI: native SVM leaves a guest's TR in the CPU between its runs, and
-// the image, which never leaves ring 0, always has a good stack.
-std::uint8_t StackOf(std::size_t vector) {
-  switch (vector) {
-    case kDoubleFault:
-      return 1;
-    case kMachineCheck:
-      return 3;
-    default:
-      return 0;
-  }
-}
 
 void Row(const char* name0, std::uint64_t value0, const char* name1,
          std::uint64_t value1) {
@@ -104,7 +91,7 @@ void SetUpInterrupts() {
                       vector * kStubBytes;
     idt[vector] = {.offset_low = static_cast<std::uint16_t>(stub),
                    .selector = WS_CODE_SELECTOR,
-                   .stack = StackOf(vector),
+                   .stack = 0,
                    .type = kInterruptGate,
                    .offset_middle = static_cast<std::uint16_t>(stub >> 16),
                    .offset_high = static_cast<std::uint32_t>(stub >> 32),

@@ -34,8 +34,8 @@ struct Recording {
 // where.
 absl::StatusOr<Recording> ReadRecording(const std::string& path);
 
-// The same of a file's bytes.
-absl::StatusOr<Recording> ParseRecording(const std::string& bytes);
+// The same of a file's content.
+absl::StatusOr<Recording> ParseRecording(const std::string& text);
 
 }  // namespace worldswitch
 

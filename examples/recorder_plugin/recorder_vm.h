@@ -34,7 +34,7 @@ class RecorderVcpu final : public ws::ForwardingVcpu {
   ws::InjectResult inject_exception(const ws::Event& event) override;
   void request_irq_window(bool wanted) override;
   void request_nmi_window(bool wanted) override;
-  bool cancel_injection(ws::Event* event) override;
+  bool cancel_injection(ws::Event* cancelled) override;
   ws::Result fetch_registers(ws::RegisterSet groups) override;
   ws::Result commit_registers() override;
   ws::OptionalValue exit_detail(ws::ExitDetail detail) override;
@@ -51,7 +51,7 @@ class RecorderVcpu final : public ws::ForwardingVcpu {
   void RecordDirty();
   void RecordCached(ws::RegisterSet groups);
   void NoteRegisters(ws::RecordedEvent& event);
-  void RecordInjection(const ws::Event& event, ws::InjectResult result);
+  void RecordInjection(const ws::Event& injected, ws::InjectResult result);
 
   RecordingFile& file_;
   const std::uint32_t vm_;

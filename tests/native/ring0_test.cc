@@ -48,7 +48,7 @@ struct PathLimits {
   int most_virtual;
 };
 constexpr PathLimits kPathLimits[] = {
-    {"SvmQemu", 104, 149}, {"SvmBochs", 101, 143}, {"VmxBochs", 101, 158}};
+    {"SvmQemu", 99, 139}, {"SvmBochs", 99, 139}, {"VmxBochs", 101, 154}};
 
 class Ring0Test : public ::testing::TestWithParam<Machine> {
  protected:

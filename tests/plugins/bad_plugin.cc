@@ -161,7 +161,7 @@ WORLDSWITCH_PLUGIN_NOTE(Note())
 #endif
 #ifdef WS_SECOND_NOTE
 [[gnu::used, gnu::section(".note.worldswitch"),
-  gnu::aligned(4)]] static constexpr PluginElfNote second_note = Note();
+  gnu::aligned(4)]] static constexpr PluginElfNote kSecondNote = Note();
 #endif
 #ifdef WS_WITHOUT_SYMBOL
 WORLDSWITCH_PLUGIN_ENTRY(worldswitch_by_another_name, Table())

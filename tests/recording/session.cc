@@ -195,7 +195,7 @@ class SessionHandler final : public ExitHandler {
   }
 
  private:
-  LoopAction HandleIn(IoExit& io) {
+  LoopAction HandleIn(IoExit& io) const {
     std::uint32_t value = 0x11223300U + static_cast<std::uint32_t>(round_);
     if (other_data_ && round_ == 2) value = ~value;
     std::memcpy(io.data, &value, io.size);
