@@ -61,7 +61,7 @@ std::uint64_t NestedTables::Physical(const Table* table) const {
   return host_.physical_address(host_.context, table);
 }
 
-NestedTables::Table* NestedTables::NewTable() {
+NestedTables::Table* NestedTables::NewTable() const {
   return static_cast<Table*>(host_.allocate_pages(
       host_.context, sizeof(Table) / kPageBytes, kPageBytes));
 }

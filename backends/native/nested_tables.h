@@ -81,7 +81,7 @@ class NestedTables {
   };
 
   std::uint64_t Physical(const Table* table) const;
-  Table* NewTable();
+  Table* NewTable() const;
   void FreeTable(Table* table, int level);
   bool Apply(Change change, Range range);
   std::uint64_t Leaf(Change change, const Range& range, int level) const;

@@ -63,6 +63,9 @@ void SetBits(T& word, T bits, bool on) {
 
 Result SvmVm::set_intercept(Intercept what, bool on) {
   const InterceptBits bits = BitsOf(what);
+  if (what == Intercept::kXsetbv && parts_.lacks_xsetbv_intercept) {
+    return on ? Result::kUnsupported : Result::kOk;
+  }
   if (what == Intercept::kMovDr) parts_.asked_mov_dr = on;
   for (std::uint32_t i = 0; i < vcpu_count_; ++i) {
     VmcbControl& control = vcpus_[i]->vmcb().control;

@@ -25,6 +25,7 @@ struct EntryWork {
   static constexpr std::uint32_t kSwitchAll = 1u << 8;    // VMLOAD, VMSAVE
   static constexpr std::uint32_t kBreakpoints = 1u << 9;  // DR0 to DR3
   static constexpr std::uint32_t kPortValue = 1u << 10;   // ... of IN
+  static constexpr std::uint32_t kIrqWindow = 1u << 11;   // may be open already
   // Bits of `after`.
   static constexpr std::uint32_t kEvent = 1u << 0;    // one went in
   static constexpr std::uint32_t kFlushed = 1u << 1;  // TLB_CONTROL is set

@@ -9,7 +9,11 @@
 //   SvmVcpu& vcpu = vm.svm_vcpu(0);           // final: calls are direct
 //   vcpu_enter_guest(vcpu, context, handler);
 //
-// Ring 0, one processor, one thread. Freestanding.
+// Runs are made with RFLAGS.IF clear, and return so; the host's interrupts and
+// NMIs are taken inside. With vmload=lazy a guest's FS, GS, TR, LDTR and
+// system-call MSRs stay in the processor behind a run: the host uses none of
+// them, and no interrupt stack of its TSS, until the backend is disabled or the
+// VM destroyed. Ring 0, one processor, one thread. Freestanding.
 
 #ifndef WORLDSWITCH_BACKENDS_SVM_AMD_NATIVE_SVM_VCPU_H_
 #define WORLDSWITCH_BACKENDS_SVM_AMD_NATIVE_SVM_VCPU_H_
@@ -51,7 +55,12 @@ struct SvmVmParts {
   // Exceptions whose exits go to the caller, by vector.
   std::uint32_t asked_exceptions = 0;
   bool asked_mov_dr = false;  // MOV DR goes to the caller
+  // What QEMU 7.2 has not, or cannot take.
   bool spares_data_breakpoints = false;
+  bool lacks_xsetbv_intercept = false;
+  // Bochs 2.7 does not see a V_IRQ that could be taken at VMRUN already: a
+  // window that is open then is answered without an entry.
+  bool misses_open_window = false;
 };
 
 class SvmVcpu final : public VcpuOps, public SvmGuestState {
@@ -74,9 +83,7 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
   InjectResult inject_irq(std::uint8_t vector) override;
   InjectResult inject_nmi() override;
   InjectResult inject_exception(const Event& event) override;
-  void request_irq_window(bool wanted) override {
-    events_.RequestIrqWindow(wanted);
-  }
+  void request_irq_window(bool wanted) override;
   void request_nmi_window(bool wanted) override {
     events_.RequestNmiWindow(wanted);
   }

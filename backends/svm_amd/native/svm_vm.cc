@@ -71,8 +71,10 @@ SvmVm::SvmVm(const HostServices& host, SvmCpu& cpu, const SvmFeatures& features,
              .features = features,
              .limits = limits_,
              .knobs = knobs_} {
-  parts_.spares_data_breakpoints =
-      ProbeSvmProcessor(features) == SvmProcessor::kQemu;
+  const SvmProcessor processor = ProbeSvmProcessor(features);
+  parts_.spares_data_breakpoints = processor == SvmProcessor::kQemu;
+  parts_.lacks_xsetbv_intercept = processor == SvmProcessor::kQemu;
+  parts_.misses_open_window = processor == SvmProcessor::kBochs;
   if (!iopm_) return;
   __builtin_memset(iopm_.as(), 0xFF, iopm_.bytes());
   parts_.iopm_pa = iopm_.physical();

@@ -4,7 +4,14 @@
 // What is on the way from an exit to the next entry is in this header: the test
 // whether anything is to be done before the entry, the skip of the instruction
 // that exited, the switch, two VMREADs, and the exits of CPUID and VMCALL.
-// Everything else is a call away (vmx_vcpu.cc, vmx_exits.cc).
+// Everything else is a call away (vmx_vcpu.cc, vmx_vcpu_events.cc,
+// vmx_exits.cc, vmx_register_access.cc).
+//
+// Left to the host, since no control of the VMCS switches it: the FPU and XCR0
+// (XSETBV is handed out and not executed), IA32_KERNEL_GS_BASE (SWAPGS),
+// IA32_STAR, IA32_LSTAR, IA32_FMASK and IA32_TSC_AUX, DR6. Not modelled: the
+// #DB of a guest that single-steps itself over an instruction that exits, and a
+// RIP that wraps at 4 GiB there.
 //
 // The host's interrupts are off whenever an op is called, and stay off: an
 // interrupt that becomes pending between the last look at a kick and the entry
