@@ -241,6 +241,23 @@ bool NamesByteRegister(const Opcode& opcode) {
          opcode.kind != Kind::kLoadSignExtend;
 }
 
+bool IsString(Kind kind) {
+  return kind == Kind::kStoreString || kind == Kind::kLoadString;
+}
+
+// MOVZX, MOVSX and MOVSXD read less than their register holds.
+void SetWidths(const Opcode& opcode, bool two_byte, std::uint8_t operand,
+               MemoryInstruction* found) {
+  found->access_bytes = opcode.is_byte ? 1 : operand;
+  found->register_bytes = found->access_bytes;
+  if (found->kind != Kind::kLoadZeroExtend &&
+      found->kind != Kind::kLoadSignExtend) {
+    return;
+  }
+  found->register_bytes = operand;
+  if (!opcode.is_byte) found->access_bytes = two_byte ? 2 : 4;
+}
+
 }  // namespace
 
 bool DecodeMemoryInstruction(const std::uint8_t* bytes, std::size_t count,
@@ -264,8 +281,7 @@ bool DecodeMemoryInstruction(const std::uint8_t* bytes, std::size_t count,
   found.operation = opcode.operation;
   found.register_is_first = opcode.register_is_first;
   found.address_bytes = AddressBytes(prefixes, code);
-  found.access_bytes = opcode.is_byte ? 1 : operand;
-  found.register_bytes = found.access_bytes;
+  SetWidths(opcode, two_byte, operand, &found);
   unsigned reg = 0;
   if (opcode.has_modrm) {
     if (!ReadModRm(bytes, count, found.address_bytes, &at, &reg)) return false;
@@ -274,34 +290,18 @@ bool DecodeMemoryInstruction(const std::uint8_t* bytes, std::size_t count,
   }
   if (opcode.is_group) {
     if (!ResolveGroup(byte, reg, &found, &found.has_immediate)) return false;
+    reg = 0;
+  } else if (found.kind == Kind::kStoreImmediate) {
+    if (reg != 0) return false;
+    found.has_immediate = true;
+  }
+  if (found.has_immediate) {
     // 83 has one byte for operands of all sizes.
     const unsigned size = operand == 8 ? 4 : operand;
     const unsigned own = opcode.is_byte || byte == 0x83 ? 1 : size;
-    if (found.has_immediate && !TakeImmediate(bytes, count, own, &at, &found)) {
-      return false;
-    }
-    reg = 0;
+    if (!TakeImmediate(bytes, count, own, &at, &found)) return false;
   }
-  switch (found.kind) {
-    case Kind::kLoadZeroExtend:
-    case Kind::kLoadSignExtend:
-      found.register_bytes = operand;
-      if (!opcode.is_byte) found.access_bytes = two_byte ? 2 : 4;
-      break;
-    case Kind::kStoreImmediate: {
-      if (reg != 0) return false;
-      const unsigned size = operand == 8 ? 4 : operand;
-      const unsigned own = opcode.is_byte ? 1 : size;
-      if (!TakeImmediate(bytes, count, own, &at, &found)) return false;
-      break;
-    }
-    case Kind::kStoreString:
-    case Kind::kLoadString:
-      found.repeats = prefixes.repeat;
-      break;
-    default:
-      break;
-  }
+  found.repeats = prefixes.repeat && IsString(found.kind);
   if (at > count) return false;
   // Byte registers 4 to 7 without REX.
   found.high_byte = NamesByteRegister(opcode) && prefixes.rex == 0 && reg >= 4;

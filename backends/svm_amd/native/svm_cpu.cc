@@ -65,7 +65,7 @@ void SvmCpu::Load(SvmGuestState& guest) {
   Vmload(guest.state_pa());
 }
 
-void SvmCpu::Save(SvmGuestState& guest) {
+void SvmCpu::Save(SvmGuestState& guest) const {
   if (holds(guest)) Vmsave(guest.state_pa());
 }
 

@@ -40,7 +40,7 @@ class SvmCpu {
   void Load(SvmGuestState& guest);
   // If the guest's state lies in the processor: VMSAVE, so that its VMCB has it
   // too. It stays.
-  void Save(SvmGuestState& guest);
+  void Save(SvmGuestState& guest) const;
   // VMSAVE and then the host's own, if the guest's lies in the processor.
   void Put(SvmGuestState& guest);
   bool holds(const SvmGuestState& guest) const { return loaded_ == &guest; }

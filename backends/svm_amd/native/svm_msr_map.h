@@ -25,7 +25,7 @@ class SvmMsrMap {
     const std::int64_t bit = BitOf(msr);
     if (bit < 0) return;
     std::uint8_t& byte = map_[bit / 8];
-    const unsigned shift = static_cast<unsigned>(bit % 8);
+    const auto shift = static_cast<unsigned>(bit % 8);
     byte = static_cast<std::uint8_t>((byte & ~(3u << shift)) |
                                      (reads ? 1u << shift : 0) |
                                      (writes ? 2u << shift : 0));
@@ -42,7 +42,7 @@ class SvmMsrMap {
     constexpr std::uint32_t kMsrs = 0x2000;
     for (int i = 0; i < 3; ++i) {
       if (msr - kFirst[i] < kMsrs) {
-        return i * std::int64_t{2048 * 8} + (msr - kFirst[i]) * std::int64_t{2};
+        return i * std::int64_t{2048} * 8 + (msr - kFirst[i]) * std::int64_t{2};
       }
     }
     return -1;

@@ -205,7 +205,7 @@ bool SvmMsrs::Denies(std::uint32_t msr, bool write) const {
 void SvmMsrs::Apply(std::uint32_t msr) {
   const bool passes =
       bitmap_ == MsrBitmap::kSwitched && IsSwitchedByVmload(msr);
-  bool exits[2];
+  bool exits[2] = {};
   for (const bool write : {false, true}) {
     exits[write] = asked_.Has(msr, write) || Denies(msr, write) ||
                    (!passes && !let_go_.Has(msr, write));

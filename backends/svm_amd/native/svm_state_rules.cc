@@ -8,8 +8,8 @@ namespace {
 
 constexpr std::uint64_t kHigh = 0xFFFFFFFF00000000;
 constexpr std::uint64_t kPages = 0xFFF;
-constexpr std::uint64_t kIopmBytes = 3 * 4096;
-constexpr std::uint64_t kMsrpmBytes = 2 * 4096;
+constexpr std::uint64_t kIopmBytes = std::uint64_t{3} * 4096;
+constexpr std::uint64_t kMsrpmBytes = std::uint64_t{2} * 4096;
 
 bool LongAndPaging(const Vmcb& vmcb) {
   return (vmcb.save.efer & kEferLme) != 0 && (vmcb.save.cr0 & kCr0Pg) != 0;

@@ -53,7 +53,7 @@ inline void SwitchAll(GeneralRegisters* registers,
 }
 
 #define WS_SVM_REGISTER_AT(name, offset) \
-  static_assert(offsetof(GeneralRegisters, name) == offset)
+  static_assert(offsetof(GeneralRegisters, name) == (offset))
 WS_SVM_REGISTER_AT(rbx, WS_SVM_RBX);
 WS_SVM_REGISTER_AT(rcx, WS_SVM_RCX);
 WS_SVM_REGISTER_AT(rdx, WS_SVM_RDX);

@@ -212,7 +212,8 @@ inline constexpr std::uint64_t kDr7Reset = 0x400;
 inline constexpr std::uint64_t kPatReset = 0x0007040600070406;
 
 static_assert(sizeof(Vmcb) == 0x1000);
-#define WS_VMCB_AT(field, offset) static_assert(offsetof(Vmcb, field) == offset)
+#define WS_VMCB_AT(field, offset) \
+  static_assert(offsetof(Vmcb, field) == (offset))
 WS_VMCB_AT(control.cr_read_intercepts, 0x000);
 WS_VMCB_AT(control.cr_write_intercepts, 0x002);
 WS_VMCB_AT(control.dr_read_intercepts, 0x004);

@@ -181,6 +181,7 @@ inline void LoadIdtr(const TablePointer& pointer) {
   asm volatile("lidt %0" : : "m"(pointer));
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): asm takes a literal without them
 #define WS_SELECTOR(name, instruction)          \
   inline std::uint16_t Read##name() {           \
     std::uint16_t selector = 0;                 \
@@ -196,6 +197,7 @@ WS_SELECTOR(Gs, "mov %%gs, %0")
 WS_SELECTOR(TaskRegister, "str %0")
 WS_SELECTOR(Ldtr, "sldt %0")
 #undef WS_SELECTOR
+// NOLINTEND(bugprone-macro-parentheses)
 inline void LoadLdtr(std::uint16_t selector) {
   asm volatile("lldt %0" : : "r"(selector));
 }

@@ -84,6 +84,7 @@ class VmxLanding {
 //
 // The call keeps no register but RSP and RBP, so a caller with nothing to keep
 // saves nothing.
+// NOLINTNEXTLINE(readability-non-const-parameter): written by the asm
 inline bool SwitchToGuest(VmxSwitchFrame* frame, bool* fail_invalid) {
   bool failed = false;
   asm volatile("call ws_vmx_switch"
