@@ -77,7 +77,7 @@ struct ExitScene {
 };
 
 struct Scenario {
-  const char* name = "";     // "user/pio_out"
+  const char* name = "";  // "user/pio_out"
   HostText summary = "";  // what it does, one line
   // The test of kvm-unit-tests' x86/vmexit that does the same, by the name it
   // prints; in ring 0, where its guest runs. Null: it has none.

@@ -54,9 +54,10 @@ constexpr LabEngine kEngines[] = {LabEngine::kKvmAmd, LabEngine::kKvmIntel,
                                   LabEngine::kSvmNative, LabEngine::kVmxNative};
 
 LabEngine EngineByName(const std::string& name) {
-  return *std::find_if(
-      std::begin(kEngines), std::end(kEngines),
-      [&](LabEngine engine) { return name == LabEngineName(engine); });
+  for (const LabEngine engine : kEngines) {
+    if (name == LabEngineName(engine)) return engine;
+  }
+  return kEngines[0];
 }
 
 int Fail(const absl::Status& status, int code) {

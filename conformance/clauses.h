@@ -72,7 +72,7 @@ class ClauseRig;
 struct Clause {
   const char* id = "";         // as in core/vcpu_ops.h: "CMP.1"
   const char* part = "";       // "io", where a clause takes more than one check
-  HostText summary = "";    // what is shown, one line
+  HostText summary = "";       // what is shown, one line
   GuestModeSet modes = 0;      // in which it is defined
   CapabilitySet needs = 0;     // without one of them it is skipped
   std::uint32_t vcpus = 1;     // of the VM it begins with; 0: it makes its own

@@ -142,7 +142,7 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
   Exit DecodeIo();
   Exit DecodeMsr();
   Exit DecodeNestedPageFault();
-  Exit DecodeRegisterAccess(ExitReason reason, std::uint64_t code);
+  Exit DecodeRegisterAccess(ExitReason reason, std::uint64_t number);
   Exit DecodeDebugRegister(unsigned number, std::uint8_t gpr, bool is_write);
   Exit DecodeTimeStamp();
   Exit Instruction(ExitReason reason, std::uint8_t length);
