@@ -90,9 +90,12 @@ class CpuText {
 
 NativeBackend& FindBackend() {
   NativeBackend* const both[] = {&NativeVmxBackend(), &NativeSvmBackend()};
+  const char* why = "";
   for (NativeBackend* backend : both) {
-    const char* why = "";
     if (backend->Supported(&why)) return *backend;
+  }
+  for (NativeBackend* backend : both) {
+    backend->Supported(&why);
     console.Text(backend->name()).Text(": ").Text(why).End();
   }
   EndWithoutEngine("this CPU", "neither VMX nor SVM can be used");

@@ -1,10 +1,10 @@
 /* The world switch (APM 2, 15.5, 15.6, 15.17). See svm_switch.h.
  *
  * The caller has cleared the global interrupt flag (CLGI) and looked whether the
- * vCPU was kicked. From there to STGI nothing interrupts: an interrupt or NMI that comes waits for
- * the guest, and ends it, or for STGI. VMRUN itself saves and restores the
- * host's RAX, RSP, RIP, RFLAGS, CR0, CR3, CR4, EFER, GDTR, IDTR, ES, CS, SS and
- * DS. */
+ * vCPU was kicked. From there to STGI nothing interrupts: an interrupt or NMI
+ * that comes waits for the guest, and ends it, or for STGI. VMRUN itself saves
+ * and restores the host's RAX, RSP, RIP, RFLAGS, CR0, CR3, CR4, EFER, GDTR,
+ * IDTR, ES, CS, SS and DS. */
 
 #include "backends/svm_amd/native/svm_switch_layout.h"
 
