@@ -84,6 +84,26 @@ TEST_P(Ring0Test, TakesFewInstructionsFromExitToEntry) {
   }
 }
 
+// Reason and IDT-vectoring information before the dispatch; behind it RIP, the
+// instruction's length and interruptibility.
+TEST(VmxFieldAccessTest, AHandledExitReadsFiveFieldsAndWritesRip) {
+  const std::string why = WhyNot(kVmxBochs);
+  if (!why.empty()) GTEST_SKIP() << why;
+  const NativeLog log = ParsedLog(BootImage(
+      kVmxBochs, {"bench", "--scenario", "native/cpuid", "--scenario",
+                  "native/hypercall", "--mode", "ring0", "--samples", "50"}));
+  ASSERT_EQ(log.rows.size(), 2u);
+  for (const Row& row : log.rows) {
+    EXPECT_EQ(row.verdict, Verdict::kProven) << row.Name() << ": " << row.why;
+    const auto count = [&row](const char* name) {
+      const auto found = row.per_iteration.find(name);
+      return found == row.per_iteration.end() ? -1.0 : found->second;
+    };
+    EXPECT_DOUBLE_EQ(count("vmreads"), 5) << row.Name();
+    EXPECT_DOUBLE_EQ(count("vmwrites"), 1) << row.Name();
+  }
+}
+
 // Where the emulator outlives guests that do anything: Bochs 2.7 panics on some
 // under SVM, and goes on as another machine.
 class RandomGuestTest : public Ring0Test {};
