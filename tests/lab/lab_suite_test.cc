@@ -204,15 +204,15 @@ TEST(ExitPathDocTest, ItsCommandsParse) {
   EXPECT_EQ(commands, 3);
 }
 
-// Bochs first: it takes longer, and two tests run at once. What registers cost
-// by ioctl is no vendor's business, so the slower lab leaves that out.
-INSTANTIATE_TEST_SUITE_P(Labs, LabSuiteTest,
-                         ::testing::Values(Lab{"kvm_intel", "vmx_intel",
-                                               "VmxSync*"},
-                                           Lab{"kvm_amd", "svm_amd", "Svm*"}),
-                         [](const ::testing::TestParamInfo<Lab>& each) {
-                           return std::string(each.param.engine);
-                         });
+// Bochs first: it takes longer, and two tests run at once. How registers are
+// fetched is no vendor's business, so each lab holds one way to the clauses.
+INSTANTIATE_TEST_SUITE_P(
+    Labs, LabSuiteTest,
+    ::testing::Values(Lab{"kvm_intel", "vmx_intel", "VmxSync*"},
+                      Lab{"kvm_amd", "svm_amd", "SvmIoctl*"}),
+    [](const ::testing::TestParamInfo<Lab>& each) {
+      return std::string(each.param.engine);
+    });
 
 }  // namespace
 }  // namespace worldswitch
