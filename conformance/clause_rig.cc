@@ -180,7 +180,7 @@ bool ClauseRig::Load(ClauseGuest guest, const GuestStart& start) {
   RegisterFile& registers = vcpu(start.vcpu_index).registers();
   code_base_ = registers.general.rip;
   for (std::uint32_t v = kFirstFreeVector; v < kVectors; ++v) {
-    const std::uint32_t size = is_long() ? 16 : 4;
+    const std::uint64_t size = is_long() ? 16 : 4;
     const std::uint64_t table = is_long() ? WS_IDT : 0;
     __builtin_memcpy(Bytes(table + v * size, size),
                      Bytes(table + kReservedVector * size, size), size);
