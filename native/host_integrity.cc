@@ -54,8 +54,8 @@ HostIntegrity::HostIntegrity(const HostServices& host)
 }
 
 HostIntegrity::Registers HostIntegrity::ReadRegisters() {
-  const TablePointer gdt = StoreGdt();
-  const TablePointer idt = StoreIdt();
+  const TablePointer gdt = ReadGdtr();
+  const TablePointer idt = ReadIdtr();
   return {.cr0 = ReadCr0(),
           .cr3 = ReadCr3(),
           .cr4 = ReadCr4(),

@@ -97,7 +97,7 @@ void SetUpInterrupts() {
                    .offset_high = static_cast<std::uint32_t>(stub >> 32),
                    .reserved = 0};
   }
-  LoadIdt(
+  LoadIdtr(
       {.limit = sizeof(idt) - 1, .base = reinterpret_cast<std::uint64_t>(idt)});
   for (const std::uint16_t port : kPicMasks) Out8(port, 0xff);
 }

@@ -1,24 +1,13 @@
 #include "backends/svm_amd/native/svm_debug_registers.h"
 
+#include "backends/native/processor.h"
+
 namespace worldswitch::svm {
 namespace {
 
 constexpr std::uint64_t kEnables = 0xFF;
 constexpr std::uint64_t kReservedZero = 0xDC00;  // bits 15:14, 12, 11
 constexpr std::uint64_t kDr6Bits = 0xE00F;       // BT, BS, BD, B3 to B0
-
-#define WS_SVM_DEBUG_REGISTER(number)                               \
-  std::uint64_t ExchangeDr##number(std::uint64_t value) {           \
-    std::uint64_t before = 0;                                       \
-    asm volatile("mov %%dr" #number ", %0" : "=r"(before));         \
-    asm volatile("mov %0, %%dr" #number : : "r"(value) : "memory"); \
-    return before;                                                  \
-  }
-WS_SVM_DEBUG_REGISTER(0)
-WS_SVM_DEBUG_REGISTER(1)
-WS_SVM_DEBUG_REGISTER(2)
-WS_SVM_DEBUG_REGISTER(3)
-#undef WS_SVM_DEBUG_REGISTER
 
 // DR7 without its breakpoints on data or I/O.
 std::uint64_t OnCodeOnly(std::uint64_t dr7) {
@@ -53,11 +42,6 @@ std::uint64_t SvmDebugRegisters::Read(const VmcbSave& save,
   return number == 6 ? save.dr6 : dr7_;
 }
 
-void SvmDebugRegisters::Exchange() {
-  address_[0] = ExchangeDr0(address_[0]);
-  address_[1] = ExchangeDr1(address_[1]);
-  address_[2] = ExchangeDr2(address_[2]);
-  address_[3] = ExchangeDr3(address_[3]);
-}
+void SvmDebugRegisters::Exchange() { ring0::ExchangeBreakpoints(address_); }
 
 }  // namespace worldswitch::svm

@@ -6,45 +6,24 @@
 
 #include <cstdint>
 
+#include "backends/native/processor.h"
+
 namespace worldswitch::svm {
 
 inline constexpr std::uint32_t kMsrEfer = 0xC0000080;
 inline constexpr std::uint32_t kMsrVmHsavePa = 0xC0010117;
 
-struct CpuidLeaf {
-  std::uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
-};
-inline CpuidLeaf Cpuid(std::uint32_t leaf) {
-  CpuidLeaf out;
-  asm volatile("cpuid"
-               : "=a"(out.eax), "=b"(out.ebx), "=c"(out.ecx), "=d"(out.edx)
-               : "a"(leaf), "c"(0));
-  return out;
-}
+using ring0::Cpuid;
+using ring0::CpuidLeaf;
+using ring0::ReadCr0;
+using ring0::ReadMsr;
+using ring0::WriteMsr;
 
-inline std::uint64_t ReadMsr(std::uint32_t msr) {
-  std::uint32_t low = 0;
-  std::uint32_t high = 0;
-  asm volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
-  return std::uint64_t{high} << 32 | low;
-}
-inline void WriteMsr(std::uint32_t msr, std::uint64_t value) {
-  asm volatile("wrmsr"
-               :
-               : "c"(msr), "a"(static_cast<std::uint32_t>(value)),
-                 "d"(static_cast<std::uint32_t>(value >> 32))
-               : "memory");
-}
 inline std::uint64_t ReadTsc() {
   std::uint32_t low = 0;
   std::uint32_t high = 0;
   asm volatile("rdtsc" : "=a"(low), "=d"(high));
   return std::uint64_t{high} << 32 | low;
-}
-inline std::uint64_t ReadCr0() {
-  std::uint64_t value = 0;
-  asm volatile("mov %%cr0, %0" : "=r"(value));
-  return value;
 }
 
 // FS, GS, TR and LDTR with their hidden parts, KernelGsBase, STAR, LSTAR,

@@ -8,7 +8,7 @@ constexpr std::uint64_t kCr4Vmxe = 1u << 13;
 constexpr std::uint64_t kRevisionMask = 0x7fff'ffff;
 
 bool IsIntel() {
-  const ring0::CpuidResult vendor = ring0::Cpuid(0);
+  const ring0::CpuidLeaf vendor = ring0::Cpuid(0);
   // "GenuineIntel".
   return vendor.ebx == 0x756e6547 && vendor.edx == 0x49656e69 &&
          vendor.ecx == 0x6c65746e;

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "backends/native/processor.h"
 #include "backends/vmx_intel/native/vmcs_field.h"
 
 namespace worldswitch {
@@ -117,69 +118,6 @@ inline constexpr std::uint64_t kAllContexts = 2;
 }  // namespace vmx
 
 namespace ring0 {
-
-struct CpuidResult {
-  std::uint32_t eax, ebx, ecx, edx;
-};
-inline CpuidResult Cpuid(std::uint32_t leaf, std::uint32_t subleaf = 0) {
-  CpuidResult result = {};
-  asm volatile("cpuid"
-               : "=a"(result.eax), "=b"(result.ebx), "=c"(result.ecx),
-                 "=d"(result.edx)
-               : "a"(leaf), "c"(subleaf));
-  return result;
-}
-
-inline std::uint64_t ReadMsr(std::uint32_t msr) {
-  std::uint32_t low = 0;
-  std::uint32_t high = 0;
-  asm volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
-  return std::uint64_t{high} << 32 | low;
-}
-inline void WriteMsr(std::uint32_t msr, std::uint64_t value) {
-  asm volatile("wrmsr"
-               :
-               : "c"(msr), "a"(static_cast<std::uint32_t>(value)),
-                 "d"(static_cast<std::uint32_t>(value >> 32))
-               : "memory");
-}
-
-#define WS_CONTROL_REGISTER(name, number)                           \
-  inline std::uint64_t Read##name() {                               \
-    std::uint64_t value = 0;                                        \
-    asm volatile("mov %%cr" #number ", %0" : "=r"(value));          \
-    return value;                                                   \
-  }                                                                 \
-  inline void Write##name(std::uint64_t value) {                    \
-    asm volatile("mov %0, %%cr" #number : : "r"(value) : "memory"); \
-  }
-WS_CONTROL_REGISTER(Cr0, 0)
-WS_CONTROL_REGISTER(Cr2, 2)
-WS_CONTROL_REGISTER(Cr3, 3)
-WS_CONTROL_REGISTER(Cr4, 4)
-#undef WS_CONTROL_REGISTER
-
-// As SGDT and SIDT store them.
-struct [[gnu::packed]] TablePointer {
-  std::uint16_t limit;
-  std::uint64_t base;
-};
-inline TablePointer ReadGdtr() {
-  TablePointer pointer = {};
-  asm volatile("sgdt %0" : "=m"(pointer));
-  return pointer;
-}
-inline TablePointer ReadIdtr() {
-  TablePointer pointer = {};
-  asm volatile("sidt %0" : "=m"(pointer));
-  return pointer;
-}
-inline void LoadGdtr(const TablePointer& pointer) {
-  asm volatile("lgdt %0" : : "m"(pointer));
-}
-inline void LoadIdtr(const TablePointer& pointer) {
-  asm volatile("lidt %0" : : "m"(pointer));
-}
 
 // NOLINTBEGIN(bugprone-macro-parentheses): asm takes a literal without them
 #define WS_SELECTOR(name, instruction)          \
