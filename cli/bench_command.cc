@@ -19,6 +19,7 @@
 #include "cli/backends.h"
 #include "cli/commands.h"
 #include "cli/exit_code.h"
+#include "cli/failure.h"
 #include "cli/native_lab_command.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
@@ -55,11 +56,6 @@ struct BenchArguments {
   std::string json;
   std::string raw;
 };
-
-int Fail(const absl::Status& status, int code) {
-  std::cerr << "worldswitch: " << status.message() << "\n";
-  return code;
-}
 
 std::optional<GuestMode> ModeByName(const std::string& name) {
   for (const GuestMode mode :

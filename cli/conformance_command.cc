@@ -14,6 +14,7 @@
 #include "cli/backends.h"
 #include "cli/commands.h"
 #include "cli/exit_code.h"
+#include "cli/failure.h"
 #include "conformance/clause_report.h"
 #include "conformance/clauses.h"
 #include "conformance/hosted_clause_host.h"
@@ -28,11 +29,6 @@ struct ConformanceArguments {
   std::vector<std::string> knobs;
   std::string junit;
 };
-
-int Fail(const absl::Status& status, int code) {
-  std::cerr << "worldswitch: " << status.message() << "\n";
-  return code;
-}
 
 bool IsAsked(const Clause& clause, const std::vector<std::string>& patterns) {
   if (patterns.empty()) return true;

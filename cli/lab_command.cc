@@ -20,6 +20,7 @@
 #include "bench/output_file.h"
 #include "cli/commands.h"
 #include "cli/exit_code.h"
+#include "cli/failure.h"
 #include "cli/lab_signals.h"
 #include "cli/native_lab_command.h"
 #include "core/host/suggest.h"
@@ -60,21 +61,12 @@ LabEngine EngineByName(const std::string& name) {
   return kEngines[0];
 }
 
-int Fail(const absl::Status& status, int code) {
-  if (absl::IsCancelled(status)) {
-    std::cerr << "worldswitch: interrupted; the emulator is ended\n";
-    return kExitSignalBase + LabSignals::received();
-  }
-  std::cerr << "worldswitch: " << status.message() << "\n";
-  return code;
-}
-
 // Trouble with what the user named, or with what is missing here.
 int FailToPrepare(const absl::Status& status) {
   const bool words = absl::IsInvalidArgument(status) ||
                      absl::IsNotFound(status) ||
                      absl::IsFailedPrecondition(status);
-  return Fail(status, words ? kExitUsage : kExitNoBackend);
+  return FailInLab(status, words ? kExitUsage : kExitNoBackend);
 }
 
 void Say(const std::string& text) { std::cerr << "lab: " << text << std::endl; }
@@ -220,19 +212,20 @@ LabListener MakeListener(const LabOptions& lab, bool show_output) {
 int RunOnce(LabOptions lab, const StopFlag& stop) {
   ResultFiles results;
   if (absl::Status opened = results.Open(&lab); !opened.ok()) {
-    return Fail(opened, kExitUsage);
+    return FailInLab(opened, kExitUsage);
   }
   absl::StatusOr<LabOutcome> outcome =
       RunLab(lab, MakeListener(lab, true), stop);
   if (!outcome.ok()) {
-    return Fail(outcome.status(), absl::IsInvalidArgument(outcome.status()) ||
-                                          absl::IsNotFound(outcome.status())
-                                      ? kExitUsage
-                                      : kExitFailed);
+    return FailInLab(outcome.status(),
+                     absl::IsInvalidArgument(outcome.status()) ||
+                             absl::IsNotFound(outcome.status())
+                         ? kExitUsage
+                         : kExitFailed);
   }
   for (const auto& [path, bytes] : outcome->files) {
     if (absl::Status written = results.Write(path, bytes); !written.ok()) {
-      return Fail(written, kExitFailed);
+      return FailInLab(written, kExitFailed);
     }
   }
   return outcome->exit_code;
@@ -260,16 +253,17 @@ int RunAgainst(LabOptions lab, const KernelFiles& before,
                const StopFlag& stop) {
   const std::string path = ResultPath(&lab);
   if (fs::path(path).filename() == "-") {
-    return Fail(absl::InvalidArgumentError(
-                    "with --against-kernel, --json takes a file: it gets the "
-                    "result after, and FILE.before the one before"),
-                kExitUsage);
+    return FailInLab(
+        absl::InvalidArgumentError(
+            "with --against-kernel, --json takes a file: it gets the "
+            "result after, and FILE.before the one before"),
+        kExitUsage);
   }
   const bool hidden = fs::path(path).filename() == kHiddenResult;
   ResultFiles results;
   if (absl::Status opened = hidden ? absl::OkStatus() : results.Open(&lab);
       !opened.ok()) {
-    return Fail(opened, kExitUsage);
+    return FailInLab(opened, kExitUsage);
   }
   const KernelFiles after = lab.kernel;
   std::string texts[2];
@@ -277,16 +271,16 @@ int RunAgainst(LabOptions lab, const KernelFiles& before,
     lab.kernel = i == 0 ? before : after;
     absl::StatusOr<LabOutcome> outcome =
         RunLab(lab, MakeListener(lab, false), stop);
-    if (!outcome.ok()) return Fail(outcome.status(), kExitFailed);
+    if (!outcome.ok()) return FailInLab(outcome.status(), kExitFailed);
     if (outcome->exit_code != kExitOk) return outcome->exit_code;
     texts[i] = outcome->files[path];
     if (hidden) continue;
     absl::Status written =
         results.Write(i == 0 ? path + ".before" : path, texts[i]);
-    if (!written.ok()) return Fail(written, kExitFailed);
+    if (!written.ok()) return FailInLab(written, kExitFailed);
   }
   absl::StatusOr<std::string> table = KernelDifference(texts[0], texts[1]);
-  if (!table.ok()) return Fail(table.status(), kExitFailed);
+  if (!table.ok()) return FailInLab(table.status(), kExitFailed);
   std::cout << *table << std::flush;
   return kExitOk;
 }
@@ -314,7 +308,7 @@ int RunLabCommand(const LabArguments& arguments) {
   lab.engine = EngineByName(arguments.engine);
   if (IsNative(lab.engine)) {
     if (absl::Status right = CheckNative(arguments); !right.ok()) {
-      return Fail(right, kExitUsage);
+      return FailInLab(right, kExitUsage);
     }
     return RunNativeLab({.engine = lab.engine,
                          .emulator = arguments.emulator,
@@ -324,10 +318,10 @@ int RunLabCommand(const LabArguments& arguments) {
                          .command = arguments.command});
   }
   if (!arguments.log.empty()) {
-    return Fail(absl::InvalidArgumentError(
-                    "--log keeps the image's log: for svm_native and "
-                    "vmx_native only"),
-                kExitUsage);
+    return FailInLab(absl::InvalidArgumentError(
+                         "--log keeps the image's log: for svm_native and "
+                         "vmx_native only"),
+                     kExitUsage);
   }
   const bool against = !arguments.against_kernel.empty();
   LabEmulator emulator = DefaultEmulator(lab.engine);
@@ -349,23 +343,24 @@ int RunLabCommand(const LabArguments& arguments) {
   std::error_code error;
   lab.directory = fs::current_path(error).string();
   if (error) {
-    return Fail(absl::NotFoundError(
-                    absl::StrCat("this directory is gone (", error.message(),
-                                 "): change to one that exists")),
-                kExitUsage);
+    return FailInLab(absl::NotFoundError(absl::StrCat(
+                         "this directory is gone (", error.message(),
+                         "): change to one that exists")),
+                     kExitUsage);
   }
   if (absl::Status found = ResolveCommand(arguments, &lab); !found.ok()) {
-    return Fail(found, kExitUsage);
+    return FailInLab(found, kExitUsage);
   }
   if (against && (lab.arguments.size() < 2 || lab.arguments[1] != "bench")) {
-    return Fail(absl::InvalidArgumentError(
-                    "--against-kernel compares what `bench` measures: "
-                    "worldswitch lab ... --against-kernel OTHER -- bench ..."),
-                kExitUsage);
+    return FailInLab(
+        absl::InvalidArgumentError(
+            "--against-kernel compares what `bench` measures: "
+            "worldswitch lab ... --against-kernel OTHER -- bench ..."),
+        kExitUsage);
   }
   for (const std::string& text : lab.module_parameters) {
     absl::StatusOr<ModuleParameter> parsed = ParseModuleParameter(text);
-    if (!parsed.ok()) return Fail(parsed.status(), kExitUsage);
+    if (!parsed.ok()) return FailInLab(parsed.status(), kExitUsage);
   }
 
   const LabSignals signals;

@@ -18,6 +18,7 @@
 #include "bench/native_log.h"
 #include "bench/output_file.h"
 #include "cli/exit_code.h"
+#include "cli/failure.h"
 #include "cli/lab_signals.h"
 #include "cli/native_report.h"
 #include "core/host/suggest.h"
@@ -39,15 +40,6 @@ struct ImageCommand {
   std::string raw;
   std::string junit;
 };
-
-int Fail(const absl::Status& status, int code) {
-  if (absl::IsCancelled(status)) {
-    std::cerr << "worldswitch: interrupted; the emulator is ended\n";
-    return kExitSignalBase + LabSignals::received();
-  }
-  std::cerr << "worldswitch: " << status.message() << "\n";
-  return code;
-}
 
 absl::Status CheckGlob(const std::string& glob, const char* engine) {
   if (HasNativeScenario(glob)) return absl::OkStatus();
@@ -216,17 +208,17 @@ bool HasNativeScenario(const std::string& glob) {
 
 int RunNativeLab(const NativeLabArguments& arguments) {
   absl::StatusOr<ImageCommand> command = ParseCommand(arguments);
-  if (!command.ok()) return Fail(command.status(), kExitUsage);
+  if (!command.ok()) return FailInLab(command.status(), kExitUsage);
   absl::StatusOr<std::string> line = NativeCommandLine(command->words);
-  if (!line.ok()) return Fail(line.status(), kExitUsage);
+  if (!line.ok()) return FailInLab(line.status(), kExitUsage);
   NativeOutputs outputs;
   absl::Status opened =
       outputs.Open(command->json, command->raw, command->junit);
-  if (!opened.ok()) return Fail(opened, kExitUsage);
+  if (!opened.ok()) return FailInLab(opened, kExitUsage);
   std::optional<OutputFile> kept;
   if (!arguments.log.empty()) {
     absl::StatusOr<OutputFile> file = OutputFile::Open(arguments.log);
-    if (!file.ok()) return Fail(file.status(), kExitUsage);
+    if (!file.ok()) return FailInLab(file.status(), kExitUsage);
     kept.emplace(*std::move(file));
   }
 
@@ -245,17 +237,17 @@ int RunNativeLab(const NativeLabArguments& arguments) {
   if (!emulator.ok()) {
     const bool words = absl::IsInvalidArgument(emulator.status()) ||
                        absl::IsFailedPrecondition(emulator.status());
-    return Fail(emulator.status(), words ? kExitUsage : kExitNoBackend);
+    return FailInLab(emulator.status(), words ? kExitUsage : kExitNoBackend);
   }
 
   absl::StatusOr<TemporaryDirectory> work = TemporaryDirectory::Make();
-  if (!work.ok()) return Fail(work.status(), kExitFailed);
+  if (!work.ok()) return FailInLab(work.status(), kExitFailed);
   absl::StatusOr<NativeBoot> boot =
       PrepareNativeBoot({.emulator = kind,
                          .cpu_model = cpu_model,
                          .command_line = *line,
                          .directory = work->path()});
-  if (!boot.ok()) return Fail(boot.status(), kExitFailed);
+  if (!boot.ok()) return FailInLab(boot.status(), kExitFailed);
   const bool bench = command->words.front() == kBench;
   PlainLines plain(std::cerr);
   std::string text;
@@ -269,12 +261,12 @@ int RunNativeLab(const NativeLabArguments& arguments) {
   if (kept.has_value()) {
     // Also of a boot that failed: it says how far it came.
     absl::Status written = kept->Commit(text);
-    if (!written.ok()) return Fail(written, kExitFailed);
+    if (!written.ok()) return FailInLab(written, kExitFailed);
   }
-  if (!ran.ok()) return Fail(ran, kExitFailed);
+  if (!ran.ok()) return FailInLab(ran, kExitFailed);
   NativeLog log;
   if (absl::Status read = ReadNativeLog(text, &log); !read.ok()) {
-    return Fail(read, kExitFailed);
+    return FailInLab(read, kExitFailed);
   }
   if (bench && log.done != 0) ShowPlainLines(text);
   return outputs.Show(log, log.InfoOf("lab.date"));
