@@ -78,7 +78,7 @@ const char* InjectResultName(InjectResult result) {
 }
 
 // Says of an exit what tells it from others.
-void Describe(const Exit& exit, ClauseText* text) {
+void Describe(const Exit& exit, TextLine* text) {
   text->Append(ExitReasonName(exit.reason));
   switch (exit.reason) {
     case ExitReason::kIo:
@@ -260,7 +260,7 @@ bool ClauseRig::RunToAnyOut(std::uint16_t port, Exit* exit) {
   if (!RunTo(ExitReason::kIo, exit)) return false;
   const IoExit& io = exit->io;
   if (io.is_write && io.port == port && io.count == 1) return true;
-  ClauseText text;
+  TextLine text;
   text.Append("expected one OUT to port ").AppendHex(port).Append(", seen ");
   Describe(*exit, &text);
   return Fail(text);
@@ -271,7 +271,7 @@ bool ClauseRig::RunToOut(std::uint16_t port, std::uint32_t value) {
   if (!RunToAnyOut(port, &exit)) return false;
   const std::uint64_t expected = Low(value, exit.io.size);
   if (ReadData(exit.io.data, exit.io.size) == expected) return true;
-  ClauseText text;
+  TextLine text;
   text.Append("expected an OUT of ").AppendHex(expected).Append(", seen ");
   Describe(exit, &text);
   return Fail(text);
@@ -285,7 +285,7 @@ bool ClauseRig::RunToIn(std::uint16_t port, std::uint32_t value) {
     WriteData(io.data, value, io.size);
     return true;
   }
-  ClauseText text;
+  TextLine text;
   text.Append("expected one IN from port ").AppendHex(port).Append(", seen ");
   Describe(exit, &text);
   return Fail(text);
@@ -300,7 +300,7 @@ bool ClauseRig::RunToMmioRead(std::uint64_t gpa, std::uint32_t length,
     WriteData(mmio.data, value, length);
     return true;
   }
-  ClauseText text;
+  TextLine text;
   text.Append("expected an MMIO read of ")
       .AppendDecimal(length)
       .Append(" bytes at ")
@@ -319,7 +319,7 @@ bool ClauseRig::RunToMmioWrite(std::uint64_t gpa, std::uint32_t length,
     return ExpectEqual("the data of an MMIO write", Low(value, length),
                        ReadData(mmio.data, length));
   }
-  ClauseText text;
+  TextLine text;
   text.Append("expected an MMIO write of ")
       .AppendDecimal(length)
       .Append(" bytes at ")
@@ -333,7 +333,7 @@ bool ClauseRig::RunToMmioWrite(std::uint64_t gpa, std::uint32_t length,
 
 bool ClauseRig::ExpectExit(const Exit& exit, ExitReason reason) {
   if (exit.reason == reason && !IsFaultReport(exit)) return true;
-  ClauseText text;
+  TextLine text;
   text.Append("expected the exit ").Append(ExitReasonName(reason));
   if (IsFaultReport(exit)) {
     const GuestFault fault = ReadGuestFault(*vm_, mode_);
@@ -353,13 +353,13 @@ bool ClauseRig::ExpectExit(const Exit& exit, ExitReason reason) {
 
 bool ClauseRig::Expect(bool holds, const char* what) {
   return holds ||
-         Fail(ClauseText().Append("expected, and not so: ").Append(what));
+         Fail(TextLine().Append("expected, and not so: ").Append(what));
 }
 
 bool ClauseRig::ExpectEqual(const char* what, std::uint64_t expected,
                             std::uint64_t seen) {
   if (expected == seen) return true;
-  return Fail(ClauseText()
+  return Fail(TextLine()
                   .Append(what)
                   .Append(": expected ")
                   .AppendHex(expected)
@@ -369,7 +369,7 @@ bool ClauseRig::ExpectEqual(const char* what, std::uint64_t expected,
 
 bool ClauseRig::ExpectResult(const char* what, Result expected, Result seen) {
   if (expected == seen) return true;
-  return Fail(ClauseText()
+  return Fail(TextLine()
                   .Append(what)
                   .Append(": expected ")
                   .Append(ResultName(expected))
@@ -380,7 +380,7 @@ bool ClauseRig::ExpectResult(const char* what, Result expected, Result seen) {
 bool ClauseRig::ExpectInject(const char* what, InjectResult expected,
                              InjectResult seen) {
   if (expected == seen) return true;
-  return Fail(ClauseText()
+  return Fail(TextLine()
                   .Append(what)
                   .Append(": expected ")
                   .Append(InjectResultName(expected))
@@ -395,7 +395,7 @@ bool ClauseRig::Fetch(RegisterSet groups) {
                      file().cached & groups);
 }
 
-bool ClauseRig::Fail(const ClauseText& text) {
+bool ClauseRig::Fail(const TextLine& text) {
   if (outcome_.verdict == ClauseVerdict::kPassed) {
     outcome_.verdict = ClauseVerdict::kFailed;
     outcome_.text = text;
@@ -403,7 +403,7 @@ bool ClauseRig::Fail(const ClauseText& text) {
   return false;
 }
 
-bool ClauseRig::Skip(const ClauseText& text) {
+bool ClauseRig::Skip(const TextLine& text) {
   if (outcome_.verdict == ClauseVerdict::kPassed) {
     outcome_.verdict = ClauseVerdict::kSkipped;
     outcome_.text = text;

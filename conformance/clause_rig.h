@@ -111,9 +111,9 @@ class ClauseRig {
   bool Fetch(RegisterSet groups);
 
   // Settle the outcome; the first one counts. Always false.
-  bool Fail(const ClauseText& text);
-  bool Skip(const ClauseText& text);
-  bool Skip(const char* why) { return Skip(ClauseText().Append(why)); }
+  bool Fail(const TextLine& text);
+  bool Skip(const TextLine& text);
+  bool Skip(const char* why) { return Skip(TextLine().Append(why)); }
 
  private:
   bool TakeVm(VmOps* vm, std::uint32_t vcpus, const char* why);

@@ -248,7 +248,7 @@ bool HasAll(ClauseRig& rig, CapabilitySet needs) {
     if ((needs & CapabilityBit(capability)) == 0 || rig.vm().has(capability)) {
       continue;
     }
-    return rig.Skip(ClauseText()
+    return rig.Skip(TextLine()
                         .Append("the VM does not have the capability ")
                         .Append(CapabilityName(capability)));
   }
@@ -265,7 +265,7 @@ ClauseOutcome RunClause(const Clause& clause, ClauseHost& host,
                         GuestMode mode) {
   ClauseRig rig(host, mode);
   if ((clause.modes & ModeBit(mode)) == 0) {
-    rig.Skip(ClauseText()
+    rig.Skip(TextLine()
                  .Append("the clause is not defined in the mode ")
                  .Append(GuestModeName(mode)));
   } else if (clause.needs_threads && !host.has_threads()) {

@@ -17,8 +17,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "conformance/clause_text.h"
 #include "core/host_text.h"
+#include "core/text_line.h"
 #include "core/vm_ops.h"
 #include "guests/guests.h"
 
@@ -58,7 +58,7 @@ enum class ClauseVerdict : std::uint8_t { kPassed, kFailed, kSkipped };
 struct ClauseOutcome {
   ClauseVerdict verdict = ClauseVerdict::kPassed;
   // kFailed: what was expected and what was seen. kSkipped: why.
-  ClauseText text;
+  TextLine text;
 };
 
 // Capabilities that a clause cannot do without; combine with |.

@@ -53,7 +53,7 @@ void RunRace(ClauseRig& rig, KickRace& race) {
     if (exit.reason == ExitReason::kInterrupted) {
       race.answered.store(race.begun.load());
     } else if (done > race.answered.load()) {
-      rig.Fail(ClauseText()
+      rig.Fail(TextLine()
                    .Append("kick ")
                    .AppendDecimal(done)
                    .Append(" was made before a run, and the run returned ")
@@ -64,7 +64,7 @@ void RunRace(ClauseRig& rig, KickRace& race) {
     }
     if (race.answered.load() == race.kicks) return;
   }
-  rig.Fail(ClauseText().Append("a kick had no effect for millions of runs"));
+  rig.Fail(TextLine().Append("a kick had no effect for millions of runs"));
 }
 
 // Kicks once the guest has shown, by counting, that it runs.

@@ -24,7 +24,7 @@ std::uint32_t Smaller(std::uint32_t a, std::uint32_t b) {
 
 }  // namespace
 
-void DescribeExit(const Exit& exit, ClauseText* text) {
+void DescribeExit(const Exit& exit, TextLine* text) {
   text->Append(ExitReasonName(exit.reason));
   switch (exit.reason) {
     case ExitReason::kIo:
@@ -94,7 +94,7 @@ bool GuestMeasurement::RunBlock(BlockCommand command, std::uint32_t count) {
 }
 
 void GuestMeasurement::Explain(BlockStatus status, bool too_long) {
-  ClauseText& text = refusal_->text;
+  TextLine& text = refusal_->text;
   switch (status) {
     case BlockStatus::kDone:
       break;

@@ -66,7 +66,7 @@ class GuestMeasurement {
 };
 
 // "Io, port 0xe0", "EntryFailure, hardware reason 0x80000021".
-void DescribeExit(const Exit& exit, ClauseText* text);
+void DescribeExit(const Exit& exit, TextLine* text);
 
 }  // namespace worldswitch::native
 

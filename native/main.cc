@@ -115,7 +115,7 @@ void SetKnobs(VmMaker& maker, const Options& options) {
   }
   const NativeKnobTable& table = maker.knobs().table();
   for (std::size_t i = 0; i < table.size; ++i) {
-    ClauseText key;
+    TextLine key;
     key.Append("knob.").Append(table.knobs[i].name);
     const std::uint64_t value = maker.knobs().value(i);
     if (table.knobs[i].choices[0] != nullptr) {

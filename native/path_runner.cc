@@ -1,8 +1,8 @@
 #include "native/path_runner.h"
 
 #include "bench/block_driver.h"
-#include "conformance/clause_text.h"
 #include "core/features/processor_controls.h"
+#include "core/text_line.h"
 #include "native/guest_measurement.h"
 #include "native/log_writer.h"
 #include "native/run_guard.h"
@@ -43,7 +43,7 @@ std::int64_t Load64(const std::byte* from) {
 
 // What a block's iterations took; negative: it did not end as it should.
 std::int64_t BlockTicks(VmOps& vm, PathLoop loop, BlockCommand command,
-                        ClauseText* text) {
+                        TextLine* text) {
   std::byte* const memory = vm.memory().host;
   Store32(memory + WS_MAILBOX_COMMAND, static_cast<std::uint32_t>(command));
   Store32(memory + WS_MAILBOX_COUNT, kIterations);
@@ -61,7 +61,7 @@ std::int64_t BlockTicks(VmOps& vm, PathLoop loop, BlockCommand command,
 }
 
 bool Measure(VmMaker& maker, const Scenario& scenario, PathLoop loop,
-             std::int64_t* ticks, ClauseText* text) {
+             std::int64_t* ticks, TextLine* text) {
   const char* why = "";
   NativeVm* vm =
       maker.Make({.memory_bytes = scenario.memory_bytes}, nullptr, &why);
@@ -93,14 +93,14 @@ bool Measure(VmMaker& maker, const Scenario& scenario, PathLoop loop,
 
 void Report(const char* name, const char* loop_name, VmMaker& maker,
             const Scenario& scenario, PathLoop loop) {
-  ClauseText key;
+  TextLine key;
   key.Append("path.").Append(name).Append(".").Append(loop_name);
-  ClauseText text;
+  TextLine text;
   std::int64_t ticks = 0;
   if (Measure(maker, scenario, loop, &ticks, &text)) {
     LogInfo(key.c_str(), static_cast<std::uint64_t>(ticks));
   } else {
-    ClauseText why;
+    TextLine why;
     LogInfo(key.c_str(), why.Append("- ").Append(text.c_str()).c_str());
   }
 }

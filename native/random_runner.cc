@@ -1,7 +1,7 @@
 #include "native/random_runner.h"
 
-#include "conformance/clause_text.h"
 #include "core/features/processor_controls.h"
+#include "core/text_line.h"
 #include "guests/guests.h"
 #include "native/activity.h"
 #include "native/console.h"
@@ -255,7 +255,7 @@ void CheckDebugExceptions(std::uint64_t taken, CheckSink& sink) {
     sink.Check(kName, CheckVerdict::kPassed, "none of the guests' in the host");
     return;
   }
-  ClauseText text;
+  TextLine text;
   text.AppendDecimal(taken).Append(
       " #DBs of the guests were delivered to the host behind the exit");
   if (!IsBochs()) {
@@ -303,7 +303,7 @@ void RunRandomGuests(VmMaker& maker, const HostServices& host,
     maker.Destroy(vm);
     const char* what = CheckHost(integrity, run, run + 1 == runs);
     if (what != nullptr) {
-      ClauseText text;
+      TextLine text;
       text.Append("after the guest of seed ").AppendDecimal(seed + run);
       text.Append(": ").Append(what);
       sink.Check("random.guests", CheckVerdict::kFailed, text.c_str());
@@ -313,13 +313,13 @@ void RunRandomGuests(VmMaker& maker, const HostServices& host,
   std::uint64_t all = 0;
   for (std::size_t i = 0; i < kExitReasonCount; ++i) {
     if (exits[i] == 0) continue;
-    ClauseText key;
+    TextLine key;
     key.Append("random.exits.");
     key.Append(ExitReasonName(static_cast<ExitReason>(i)));
     LogInfo(key.c_str(), exits[i]);
     all += exits[i];
   }
-  ClauseText text;
+  TextLine text;
   text.AppendDecimal(runs).Append(" guests, ").AppendDecimal(all);
   text.Append(" exits; the host is what it was");
   sink.Check("random.guests", CheckVerdict::kPassed, text.c_str());

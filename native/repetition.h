@@ -8,7 +8,7 @@
 
 #include "backends/native/host_services.h"
 #include "bench/sample.h"
-#include "conformance/clause_text.h"
+#include "core/text_line.h"
 
 namespace worldswitch::native {
 
@@ -69,7 +69,7 @@ std::int64_t Median(std::int64_t* values, std::size_t count);
 // Why a row has no figures; verdict as @why has it.
 struct Refusal {
   const char* verdict = "unsupported";
-  ClauseText text;
+  TextLine text;
 };
 
 }  // namespace worldswitch::native

@@ -6,8 +6,8 @@
 #include "backends/svm_amd/native/svm_instructions.h"
 #include "backends/svm_amd/native/svm_processor.h"
 #include "backends/svm_amd/native/svm_segments.h"
-#include "backends/svm_amd/native/svm_text.h"
 #include "backends/svm_amd/native/svm_vm.h"
+#include "core/text_line.h"
 #include "guests/guests.h"
 #include "native/checks.h"
 
@@ -144,9 +144,9 @@ class HaltingVm {
 // What was expected, what was seen, and whether the vCPU goes on behind it.
 void Report(CheckSink& sink, SvmProcessor where, const char* name,
             const char* expected, const char* seen, bool goes_on) {
-  Line text;
-  text.Text("expected ").Text(expected).Text(", seen ").Text(seen);
-  if (!goes_on) text.Text("; the vCPU does not go on");
+  TextLine text;
+  text.Append("expected ").Append(expected).Append(", seen ").Append(seen);
+  if (!goes_on) text.Append("; the vCPU does not go on");
   const bool as_expected = SameText(expected, seen) && goes_on;
   const Deviation* const deviation = FindDeviation(where, name);
   CheckVerdict verdict =
@@ -155,27 +155,28 @@ void Report(CheckSink& sink, SvmProcessor where, const char* name,
     if (as_expected) {
       // The table is out of date, and has to say so.
       verdict = CheckVerdict::kFailed;
-      text.Text("; no deviation any more, of which the table says: ");
+      text.Append("; no deviation any more, of which the table says: ");
     } else {
       verdict = CheckVerdict::kDeviates;
-      text.Text("; ");
+      text.Append("; ");
     }
-    text.Text(deviation->why);
+    text.Append(deviation->why);
   }
-  sink.Check(Line().Text("entry.").Text(name).c_str(), verdict, text.c_str());
+  sink.Check(TextLine().Append("entry.").Append(name).c_str(), verdict,
+             text.c_str());
 }
 
 // The manual's name of what came of an entry.
-Line NameOf(const Exit& exit, const SvmFailure& failure) {
-  Line line;
+TextLine NameOf(const Exit& exit, const SvmFailure& failure) {
+  TextLine line;
   if (exit.reason != ExitReason::kEntryFailure) {
-    line.Text("the entry, and exit ").Text(ExitReasonName(exit.reason));
+    line.Append("the entry, and exit ").Append(ExitReasonName(exit.reason));
     return line;
   }
-  line.Text(failure.kind == SvmFailure::Kind::kInvalid ? "VMEXIT_INVALID"
-                                                       : "another refusal");
-  line.Text(" by ").Text(failure.rule != nullptr ? failure.rule->name
-                                                 : "no known rule");
+  line.Append(failure.kind == SvmFailure::Kind::kInvalid ? "VMEXIT_INVALID"
+                                                         : "another refusal");
+  line.Append(" by ").Append(failure.rule != nullptr ? failure.rule->name
+                                                     : "no known rule");
   return line;
 }
 
@@ -183,14 +184,14 @@ void CheckBreach(NativeBackend& backend, const Breach& breach,
                  SvmProcessor where, CheckSink& sink) {
   const Deviation* const deviation = FindDeviation(where, breach.name);
   if (deviation != nullptr && !deviation->tried) {
-    sink.Check(Line().Text("entry.").Text(breach.name).c_str(),
+    sink.Check(TextLine().Append("entry.").Append(breach.name).c_str(),
                CheckVerdict::kDeviates, deviation->why);
     return;
   }
   const char* why = "";
   HaltingVm halting(backend, &why);
   if (!halting.ok() || !halting.Halts()) {
-    sink.Check(Line().Text("entry.").Text(breach.name).c_str(),
+    sink.Check(TextLine().Append("entry.").Append(breach.name).c_str(),
                CheckVerdict::kFailed,
                halting.ok() ? "the guest does not halt before it" : why);
     return;
@@ -206,7 +207,7 @@ void CheckBreach(NativeBackend& backend, const Breach& breach,
   }
   vcpu.Written();
   const Exit exit = halting.Run();
-  const Line seen = NameOf(exit, vcpu.failure());
+  const TextLine seen = NameOf(exit, vcpu.failure());
   // As it was: an emulator may have written to the save area all the same.
   vcpu.events().SetRawEvent(0);
   vmcb = before;
@@ -214,7 +215,7 @@ void CheckBreach(NativeBackend& backend, const Breach& breach,
   vcpu.Flush();
   const bool goes_on = halting.Halts() && halting.Halts();
   Report(sink, where, breach.name,
-         Line().Text("VMEXIT_INVALID by ").Text(breach.rule).c_str(),
+         TextLine().Append("VMEXIT_INVALID by ").Append(breach.rule).c_str(),
          seen.c_str(), goes_on);
 }
 
@@ -260,13 +261,13 @@ void CheckDisabled(NativeBackend& backend, const HostServices& host,
   const bool goes_on = enabled && halting.Halts();
   const bool passed = before && off && refused && goes_on;
   sink.Check(kName, passed ? CheckVerdict::kPassed : CheckVerdict::kFailed,
-             Line()
-                 .Text("EFER.SVME ")
-                 .Text(off ? "clear" : "still set")
-                 .Text(", run: ")
-                 .Text(ExitReasonName(exit.reason))
-                 .Text(goes_on ? "; enabled again, the vCPU goes on"
-                               : "; enabled again, the vCPU does not go on")
+             TextLine()
+                 .Append("EFER.SVME ")
+                 .Append(off ? "clear" : "still set")
+                 .Append(", run: ")
+                 .Append(ExitReasonName(exit.reason))
+                 .Append(goes_on ? "; enabled again, the vCPU goes on"
+                                 : "; enabled again, the vCPU does not go on")
                  .c_str());
 }
 
@@ -287,12 +288,12 @@ void CheckUndone(NativeBackend& backend, const HostServices& host,
   const bool passed = enabled && changed && undone && again;
   sink.Check("host.enable_undone",
              passed ? CheckVerdict::kPassed : CheckVerdict::kFailed,
-             Line()
-                 .Text("EFER ")
-                 .Hex(efer)
-                 .Text(", VM_HSAVE_PA ")
-                 .Hex(hsave)
-                 .Text(undone ? ": as before" : ": not as before")
+             TextLine()
+                 .Append("EFER ")
+                 .AppendHex(efer)
+                 .Append(", VM_HSAVE_PA ")
+                 .AppendHex(hsave)
+                 .Append(undone ? ": as before" : ": not as before")
                  .c_str());
 }
 
@@ -341,13 +342,13 @@ void CheckNmiWindow(NativeBackend& backend, CheckSink& sink) {
   const bool passed = first && exit.reason == ExitReason::kNmiWindow &&
                       at_once && second && blocked && goes_on;
   sink.Check(kName, passed ? CheckVerdict::kPassed : CheckVerdict::kFailed,
-             Line()
-                 .Text("expected NmiWindow, seen ")
-                 .Text(ExitReasonName(exit.reason))
-                 .Text(at_once ? ", before" : ", not before")
-                 .Text(" the guest's next instruction")
-                 .Text(second ? "" : "; the second NMI is refused")
-                 .Text(goes_on ? "" : "; the vCPU does not go on")
+             TextLine()
+                 .Append("expected NmiWindow, seen ")
+                 .Append(ExitReasonName(exit.reason))
+                 .Append(at_once ? ", before" : ", not before")
+                 .Append(" the guest's next instruction")
+                 .Append(second ? "" : "; the second NMI is refused")
+                 .Append(goes_on ? "" : "; the vCPU does not go on")
                  .c_str());
 }
 

@@ -1,7 +1,7 @@
 #include "backends/svm_amd/native/svm_failure.h"
 
-#include "backends/svm_amd/native/svm_text.h"
 #include "backends/svm_amd/svm_exit_code.h"
+#include "core/text_line.h"
 
 namespace worldswitch::svm {
 namespace {
@@ -143,21 +143,21 @@ std::uint64_t ReadVmcbField(const Vmcb& vmcb, const VmcbField& field) {
 void DumpVmcb(const Vmcb& vmcb, const SvmFailure& failure,
               const SvmLimits& limits, const HostServices& host) {
   if (failure.kind != SvmFailure::Kind::kNone) {
-    host.log(host.context, Line()
-                               .Text("VMRUN refused: ")
-                               .Text(NameOf(failure.exit_code))
-                               .Text(", EXITCODE ")
-                               .Hex(failure.exit_code, 16)
+    host.log(host.context, TextLine()
+                               .Append("VMRUN refused: ")
+                               .Append(NameOf(failure.exit_code))
+                               .Append(", EXITCODE ")
+                               .AppendHex(failure.exit_code, 16)
                                .c_str());
     bool any = false;
     for (const SvmStateRule& rule : AllSvmStateRules()) {
       if (!rule.is_broken(vmcb, limits)) continue;
       any = true;
-      host.log(host.context, Line()
-                                 .Text("  broken: ")
-                                 .Text(rule.name)
-                                 .Text(": ")
-                                 .Text(rule.text)
+      host.log(host.context, TextLine()
+                                 .Append("  broken: ")
+                                 .Append(rule.name)
+                                 .Append(": ")
+                                 .Append(rule.text)
                                  .c_str());
     }
     if (!any) {
@@ -165,14 +165,15 @@ void DumpVmcb(const Vmcb& vmcb, const SvmFailure& failure,
     }
   }
   for (const VmcbField& field : AllVmcbFields()) {
-    host.log(host.context, Line()
-                               .Text("  ")
-                               .Hex(field.offset, 3)
-                               .Text(" ")
-                               .Text(field.name)
-                               .PadTo(kNameColumn + 8)
-                               .Hex(ReadVmcbField(vmcb, field), field.bytes * 2)
-                               .c_str());
+    host.log(host.context,
+             TextLine()
+                 .Append("  ")
+                 .AppendHex(field.offset, 3)
+                 .Append(" ")
+                 .Append(field.name)
+                 .PadTo(kNameColumn + 8)
+                 .AppendHex(ReadVmcbField(vmcb, field), field.bytes * 2)
+                 .c_str());
   }
 }
 

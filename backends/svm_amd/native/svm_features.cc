@@ -1,8 +1,8 @@
 #include "backends/svm_amd/native/svm_features.h"
 
 #include "backends/svm_amd/native/svm_instructions.h"
-#include "backends/svm_amd/native/svm_text.h"
 #include "backends/svm_amd/svm_capability.h"
+#include "core/text_line.h"
 
 namespace worldswitch::svm {
 namespace {
@@ -71,14 +71,16 @@ const char* MissingRequirement(const SvmFeatures& features) {
 }
 
 void ReportSvmFeatures(const SvmFeatures& features, ReportSink& sink) {
-  sink.Fact("svm.revision", Line().Decimal(features.revision).c_str());
-  sink.Fact("svm.asids", Line().Decimal(features.asids).c_str());
-  sink.Fact("svm.features", Line().Hex(features.bits).c_str());
+  sink.Fact("svm.revision",
+            TextLine().AppendDecimal(features.revision).c_str());
+  sink.Fact("svm.asids", TextLine().AppendDecimal(features.asids).c_str());
+  sink.Fact("svm.features", TextLine().AppendHex(features.bits).c_str());
   for (const Optional& optional : kOptional) {
     if (optional.field.IsSet(features.bits)) {
-      sink.Fact(Line().Text("feature.").Text(optional.name).c_str(), "yes");
+      sink.Fact(TextLine().Append("feature.").Append(optional.name).c_str(),
+                "yes");
     } else {
-      sink.Fact(Line().Text("refused.").Text(optional.name).c_str(),
+      sink.Fact(TextLine().Append("refused.").Append(optional.name).c_str(),
                 optional.without);
     }
   }

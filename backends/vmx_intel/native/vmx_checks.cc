@@ -27,9 +27,9 @@ bool Equal(const char* a, const char* b) {
   return *a == *b;
 }
 
-VmxText TextOf(const VmxCheckOutcome& outcome) {
+TextLine TextOf(const VmxCheckOutcome& outcome) {
   if (outcome.kind == VmxEntryFailure::Kind::kNone) {
-    return VmxText().Append("an entry");
+    return TextLine().Append("an entry");
   }
   return TextOf(
       VmxEntryFailure{.kind = outcome.kind,
@@ -64,7 +64,7 @@ class LineCounter {
  private:
   HostServices services_;
   std::size_t lines_ = 0;
-  VmxText first_;
+  TextLine first_;
 };
 
 class VmxChecker {
@@ -225,7 +225,7 @@ class VmxChecker {
     }
     Exit exit;
     const VmxCheckOutcome seen = Enter(&exit);
-    VmxText text;
+    TextLine text;
     text.Append("nothing is wrong: ").Append(TextOf(seen).c_str());
     sink_.Check(name,
                 seen == VmxCheckOutcome{} ? CheckVerdict::kPassed
@@ -248,7 +248,7 @@ class VmxChecker {
     LineCounter counter;
     vm_->DumpState(0, counter.services());
     Restore(&link, 1);
-    VmxText text;
+    TextLine text;
     text.AppendDecimal(counter.lines())
         .Append(" lines, the first: ")
         .Append(counter.first());
@@ -333,7 +333,7 @@ class VmxChecker {
   }
 
   void Judge(const VmxCheckCase& check, const VmxCheckOutcome& seen) {
-    VmxText text;
+    TextLine text;
     if (seen == check.expected) {
       sink_.Check(check.name, CheckVerdict::kPassed, TextOf(seen).c_str());
       return;
@@ -358,7 +358,7 @@ class VmxChecker {
       exit = vcpu().run();
       if (exit.reason == ExitReason::kHlt) return;
     }
-    VmxText text;
+    TextLine text;
     text.Append("afterwards expected Hlt, seen ")
         .Append(ExitReasonName(exit.reason));
     if (exit.reason == ExitReason::kEntryFailure) {

@@ -33,35 +33,8 @@ Exit ExitOf(const VmxEntryFailure& failure) {
   return exit;
 }
 
-VmxText& VmxText::Append(const char* text) {
-  for (; *text != '\0' && size_ + 1 < sizeof(text_); ++text) {
-    text_[size_++] = *text;
-  }
-  text_[size_] = '\0';
-  return *this;
-}
-
-VmxText& VmxText::AppendDigits(std::uint64_t value, unsigned base) {
-  char digits[21];
-  char* first = digits + sizeof(digits) - 1;
-  *first = '\0';
-  do {
-    *--first = "0123456789abcdef"[value % base];
-    value /= base;
-  } while (value != 0);
-  return Append(first);
-}
-
-VmxText& VmxText::AppendHex(std::uint64_t value) {
-  return Append("0x").AppendDigits(value, 16);
-}
-
-VmxText& VmxText::AppendDecimal(std::uint64_t value) {
-  return AppendDigits(value, 10);
-}
-
-VmxText TextOf(const VmxEntryFailure& failure) {
-  VmxText text;
+TextLine TextOf(const VmxEntryFailure& failure) {
+  TextLine text;
   switch (failure.kind) {
     case VmxEntryFailure::Kind::kNone:
       return text.Append("the last entry did not fail");
@@ -95,7 +68,7 @@ void DumpVmcs(Vmcs& vmcs, const HostServices& host) {
   for (const VmcsFieldInfo& info : AllVmcsFields()) {
     std::uint64_t value = 0;
     if (vmcs.TryRead(info.field, &value) != VmxStatus::kSucceeded) continue;
-    VmxText line;
+    TextLine line;
     line.Append("  ")
         .AppendHex(static_cast<std::uint64_t>(info.field))
         .Append(" ")

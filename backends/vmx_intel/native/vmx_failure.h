@@ -13,6 +13,7 @@
 #include "backends/native/host_services.h"
 #include "backends/vmx_intel/native/vmcs.h"
 #include "core/exit.h"
+#include "core/text_line.h"
 
 namespace worldswitch {
 
@@ -34,24 +35,10 @@ struct VmxEntryFailure {
 // VMfailValid; 0 of VMfailInvalid. raw: the basic exit reason, or 0.
 Exit ExitOf(const VmxEntryFailure& failure);
 
-// A line of text without a heap. What does not fit is cut off.
-class VmxText {
- public:
-  VmxText& Append(const char* text);
-  VmxText& AppendHex(std::uint64_t value);
-  VmxText& AppendDecimal(std::uint64_t value);
-  const char* c_str() const { return text_; }
-
- private:
-  VmxText& AppendDigits(std::uint64_t value, unsigned base);
-  char text_[320] = "";
-  std::size_t size_ = 0;
-};
-
 // "VMfailValid 7: VM entry with invalid control field(s)", or "entry failure
 // 33, VM-entry failure due to invalid guest state, qualification 4: the VMCS
 // link pointer".
-VmxText TextOf(const VmxEntryFailure& failure);
+TextLine TextOf(const VmxEntryFailure& failure);
 
 // Every field of the current VMCS that the CPU has, one a line.
 void DumpVmcs(Vmcs& vmcs, const HostServices& host);

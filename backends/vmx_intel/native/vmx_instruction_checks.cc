@@ -108,7 +108,7 @@ class InstructionChecker {
 
   // An instruction that has just ended with `status`, while a VMCS is current.
   void ExpectError(const char* name, Error expected, VmxStatus status) {
-    VmxText text;
+    TextLine text;
     const VmxDeviation* deviation = FindVmxDeviation(name);
     if (deviation != nullptr && status == VmxStatus::kSucceeded) {
       sink_.Check(
@@ -135,9 +135,9 @@ class InstructionChecker {
   void ExpectFailInvalid(const char* name, VmxStatus status) {
     Report(
         name, status == VmxStatus::kFailInvalid,
-        VmxText().Append(status == VmxStatus::kFailInvalid ? "VMfailInvalid"
-                         : status == VmxStatus::kFailValid ? "VMfailValid"
-                                                           : "it succeeded"));
+        TextLine().Append(status == VmxStatus::kFailInvalid ? "VMfailInvalid"
+                          : status == VmxStatus::kFailValid ? "VMfailValid"
+                                                            : "it succeeded"));
   }
 
   // A run that has to be a failed entry of that error, and the one after it
@@ -149,7 +149,7 @@ class InstructionChecker {
     const bool failed = exit.reason == ExitReason::kEntryFailure &&
                         failure.kind == kind &&
                         failure.instruction_error == error;
-    VmxText text;
+    TextLine text;
     text.Append(exit.reason == ExitReason::kEntryFailure
                     ? TextOf(failure).c_str()
                     : ExitReasonName(exit.reason));
@@ -161,7 +161,7 @@ class InstructionChecker {
     Report(name, failed && goes_on, text);
   }
 
-  void Report(const char* name, bool good, const VmxText& text) {
+  void Report(const char* name, bool good, const TextLine& text) {
     sink_.Check(name, good ? CheckVerdict::kPassed : CheckVerdict::kFailed,
                 text.c_str());
   }
@@ -238,7 +238,7 @@ class InstructionChecker {
     const VmxStatus status = ResumeBehindMovSs(vcpu().frame(), &entered);
     if (entered) {
       Report("instruction.entry_behind_mov_ss", false,
-             VmxText().Append("the guest was entered"));
+             TextLine().Append("the guest was entered"));
     } else {
       ExpectError("instruction.entry_behind_mov_ss", kBlockedByMovSs, status);
     }

@@ -76,7 +76,7 @@ void VmxNativeBackend::Report(ReportSink& sink) {
   for (std::uint32_t i = 0; i < kVmxMsrCount; ++i) {
     const auto msr = static_cast<VmxMsr>(kFirstVmxMsr + i);
     if (!capabilities_.Known(msr)) continue;
-    VmxText text;
+    TextLine text;
     text.AppendHex(capabilities_.Value(msr));
     sink.Fact(VmxMsrName(msr), text.c_str());
   }
@@ -85,9 +85,9 @@ void VmxNativeBackend::Report(ReportSink& sink) {
       NegotiateControls(capabilities_, WishesOf(defaults));
   for (std::size_t i = 0; i < kVmxControlWords; ++i) {
     const auto word = static_cast<VmxControlWord>(i);
-    VmxText key;
+    TextLine key;
     key.Append("controls.").Append(VmxControlWordName(word));
-    VmxText text;
+    TextLine text;
     text.AppendHex(plan.value[word]);
     sink.Fact(key.c_str(), text.c_str());
     for (unsigned bit = 0; bit < 32; ++bit) {
@@ -97,12 +97,12 @@ void VmxNativeBackend::Report(ReportSink& sink) {
       const char* name = VmxControlName(word, bit);
       // A forced bit without a name is one of the default1 class.
       if (forced && name == nullptr) continue;
-      VmxText control;
+      TextLine control;
       control.Append(refused ? "refused." : "forced.")
           .Append(VmxControlWordName(word))
           .Append(".bit_")
           .AppendDecimal(bit);
-      VmxText what;
+      TextLine what;
       what.Append(name != nullptr ? name : "(no name)")
           .Append(refused ? ": wanted, and cannot be 1"
                           : ": not wanted, and cannot be 0");

@@ -291,7 +291,7 @@ class VcpuChecker {
   NativeVm* vm_ = nullptr;
   std::uint64_t code_ = 0;
   Exit exit_;
-  VmxText wrong_;
+  TextLine wrong_;
   bool failed_ = false;
 };
 
