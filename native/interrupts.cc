@@ -120,19 +120,23 @@ std::uint64_t StrayInterrupts() { return stray; }
 std::uint64_t NmisTaken() { return nmis; }
 std::uint64_t DebugExceptionsTaken() { return debug_exceptions; }
 
+// Whatever came through a gate.
+static void TakeInterrupt(InterruptFrame& frame) {
+  if (frame.vector == kNmi) {
+    ++nmis;
+  } else if (frame.vector == kDebug) {
+    ++debug_exceptions;
+    DisarmBreakpoints();
+    frame.rflags &= ~kTrapFlag;
+  } else if (frame.vector < kFirstInterruptVector) {
+    ReportException(frame);
+  } else {
+    DispatchInterrupt(static_cast<std::uint8_t>(frame.vector));
+  }
+}
+
 }  // namespace worldswitch::native
 
 void ws_interrupt(worldswitch::native::InterruptFrame* frame) {
-  using namespace worldswitch::native;
-  if (frame->vector == kNmi) {
-    ++nmis;
-  } else if (frame->vector == kDebug) {
-    ++debug_exceptions;
-    DisarmBreakpoints();
-    frame->rflags &= ~kTrapFlag;
-  } else if (frame->vector < kFirstInterruptVector) {
-    ReportException(*frame);
-  } else {
-    DispatchInterrupt(static_cast<std::uint8_t>(frame->vector));
-  }
+  worldswitch::native::TakeInterrupt(*frame);
 }
