@@ -110,8 +110,7 @@ void ExitingVcpu::Run(int cpu) {
       exits_.store(++exits, std::memory_order_relaxed);
       continue;
     }
-    if (vcpu.handle_exit(exit) == Disposition::kResume ||
-        exit.reason == ExitReason::kInterrupted) {
+    if (BackendResumes(vcpu, exit) || exit.reason == ExitReason::kInterrupted) {
       continue;
     }
     failure_ = absl::StrCat("vCPU ", index_, ": ", DescribeExit(exit));

@@ -71,8 +71,7 @@ class VcpuPeer final : public ScenarioPeer {
     VcpuOps& vcpu = vm_.vcpu(1);
     while (!ending_.load()) {
       const Exit exit = vcpu.run();
-      const Disposition disposition = vcpu.handle_exit(exit);
-      if (disposition == Disposition::kResume ||
+      if (BackendResumes(vcpu, exit) ||
           exit.reason == ExitReason::kInterrupted) {
         continue;
       }

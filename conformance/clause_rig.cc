@@ -241,8 +241,7 @@ Exit ClauseRig::Run(std::uint32_t vcpu_index) {
     hung_[vcpu_index] = host_.EndRun(vm_, vcpu_index);
     // What the backend deals with by itself, a host's interrupt or the IRET
     // that ends an NMI's handler, is no exit of the guest's.
-    const Disposition disposition = runs.handle_exit(exit);
-    if (disposition == Disposition::kToCaller || hung_[vcpu_index]) return exit;
+    if (!BackendResumes(runs, exit) || hung_[vcpu_index]) return exit;
   }
 }
 

@@ -25,8 +25,6 @@ enum class ExitReason : std::uint8_t {
   kRdmsr,              // RDMSR handed to the caller
   kWrmsr,              // WRMSR handed to the caller
   kHlt,                // HLT
-  kIrqWindow,          // the guest can take an external interrupt now
-  kNmiWindow,          // the guest can take an NMI now
   kShutdown,           // triple fault
   kHypercall,          // VMCALL or VMMCALL handed to the caller
   kCpuid,              // CPUID, on backends that hand it out
@@ -58,7 +56,9 @@ enum class ExitReason : std::uint8_t {
   kOtherArchitecture,  // a code that the header defines for another CPU
   kInternalError,      // the engine gave up on an instruction
   kEntryFailure,       // the processor refused the entry; see entry_failure
-  // From here on no guest instruction caused the return.
+  // From here on no guest instruction caused the return; see IsForHandler.
+  kIrqWindow,    // the guest can take an external interrupt now
+  kNmiWindow,    // the guest can take an NMI now
   kInterrupted,  // a kick or a signal; nothing of the guest is pending
   kRetry,        // not runnable yet (for example waiting for SIPI)
   kError,        // `run` itself failed; see error
@@ -183,6 +183,9 @@ struct ErrorExit {            // kError, kInterrupted, kRetry
 
 struct Exit {
   ExitReason reason = ExitReason::kUnknown;
+  // The backend has something left to do with it: VcpuOps::handle_exit comes
+  // before anything else.
+  bool for_backend = false;
   // The backend's own code: KVM_EXIT_*, the VMX basic exit reason, or the SVM
   // EXITCODE. Always filled; the only word for an exit that is kUnknown.
   std::uint64_t raw = 0;
@@ -219,6 +222,12 @@ inline Exit MakeExit(ExitReason reason, std::uint64_t raw = 0,
   return exit;
 }
 static_assert(sizeof(Exit) <= 48, "an Exit is copied per world switch");
+
+// True: whoever serves exits gets it as it is. Else the backend or the loop
+// looks at it first, and may keep it.
+inline bool IsForHandler(const Exit& exit) {
+  return !exit.for_backend && exit.reason < ExitReason::kIrqWindow;
+}
 
 // What exit_detail can tell about the last exit. Fetching costs, so nothing of
 // it is fetched unasked.

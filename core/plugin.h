@@ -33,7 +33,7 @@ namespace worldswitch {
 // Counts up with every change to what crosses: the structs here, the order of
 // the virtual functions of VmOps, VcpuOps, KickTarget and core/features/, the
 // layout of Exit, Event and RegisterFile, a value of their enums.
-inline constexpr std::uint32_t kPluginAbiVersion = 1;
+inline constexpr std::uint32_t kPluginAbiVersion = 2;
 
 // Numbered as the canonical codes of gRPC and Abseil are.
 enum class PluginCode : std::int32_t {

@@ -179,6 +179,7 @@ template <typename Archive>
 void TransferExit(Archive& archive, RecordedEvent& event) {
   Exit& exit = event.exit;
   archive.Number(exit.reason);
+  archive.Number(exit.for_backend);
   archive.Number(exit.raw);
   switch (exit.reason) {
     case ExitReason::kIo:

@@ -19,7 +19,7 @@ namespace worldswitch {
 
 inline constexpr char kRecordingMagic[8] = {'W', 'S', 'R', 'E',
                                             'C', 'O', 'R', 'D'};
-inline constexpr std::uint32_t kRecordingVersion = 1;
+inline constexpr std::uint32_t kRecordingVersion = 2;
 
 // RecordingHeader::flags.
 inline constexpr std::uint32_t kRecordingClosed = 1;   // ended in order

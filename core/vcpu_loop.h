@@ -109,8 +109,6 @@ class VcpuContext {
   void UpdateWindows(Ops& vcpu);
   // Whether the exit is a window that the loop, and not the caller, asked for.
   bool IsOwnWindow(ExitReason reason) const {
-    if (windows_asked_ == 0) [[likely]]
-      return false;
     return (reason == ExitReason::kIrqWindow &&
             (windows_asked_ & kIrqWindowAsked) != 0) ||
            (reason == ExitReason::kNmiWindow &&
@@ -203,13 +201,14 @@ Exit vcpu_enter_guest(Ops& vcpu, VcpuContext& context, Handler& handler) {
     }
     Exit exit = vcpu.run();
     ++context.exits_[static_cast<std::size_t>(exit.reason)];
-    if (vcpu.handle_exit(exit) == Disposition::kResume) continue;
-    if (exit.reason >= ExitReason::kInterrupted) [[unlikely]] {
+    if (!IsForHandler(exit)) [[unlikely]] {
+      if (BackendResumes(vcpu, exit)) continue;
       if (exit.reason == ExitReason::kError) return exit;
-      if (context.has_new_requests()) continue;  // a kick's reason: serve it
+      if (context.IsOwnWindow(exit.reason)) continue;
+      // A kick's reason: serve it.
+      const bool is_kick = exit.reason >= ExitReason::kInterrupted;
+      if (is_kick && context.has_new_requests()) continue;
     }
-    if (context.IsOwnWindow(exit.reason)) [[unlikely]]
-      continue;
     if (handler.HandleExit(exit) == LoopAction::kReturn) return exit;
   }
 }

@@ -107,8 +107,9 @@ class VcpuOps {
   virtual Exit run() = 0;
 
   // What only the backend can do with an exit: retry what the engine asks to
-  // retry, take back an event whose delivery the exit interrupted. Called once
-  // after each run that a loop makes.
+  // retry, back a page, take back an event whose delivery the exit interrupted.
+  // Called once, before the next run, for an exit that says for_backend, and
+  // for no other: most exits spare the call.
   virtual Disposition handle_exit(const Exit& exit) = 0;
 
   // Whether inject_irq would be accepted now: RFLAGS.IF is set, nothing blocks,
@@ -148,6 +149,13 @@ class VcpuOps {
  protected:
   ~VcpuOps() = default;
 };
+
+// What comes first behind each `run`. True: the backend has dealt with the exit
+// and nobody else is to see it; enter again.
+template <typename Ops>
+bool BackendResumes(Ops& vcpu, const Exit& exit) {
+  return exit.for_backend && vcpu.handle_exit(exit) == Disposition::kResume;
+}
 
 }  // namespace worldswitch
 

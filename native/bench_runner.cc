@@ -27,7 +27,7 @@ class OtherVmStep final : public ExitStep {
   bool ready() const { return ready_; }
   bool Take() override {
     const Exit exit = vcpu_.run();
-    vcpu_.handle_exit(exit);
+    BackendResumes(vcpu_, exit);
     return IsOneOut(exit);
   }
 

@@ -48,7 +48,7 @@ class RandomGuest {
       Exit exit = vcpu_.run();
       run_guard.End();
       ++exits_[static_cast<std::size_t>(exit.reason)];
-      vcpu_.handle_exit(exit);
+      BackendResumes(vcpu_, exit);
       if (!GoesOn(exit)) return;
       Answer(exit);
       Disturb();

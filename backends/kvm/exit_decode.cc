@@ -174,7 +174,9 @@ Exit DecodeFailedRun(const kvm_run& run, int error_number) {
     return MakeExit(ExitReason::kInterrupted, KVM_EXIT_INTR, EINTR);
   }
   if (error_number == EAGAIN) {
-    return MakeExit(ExitReason::kRetry, run.exit_reason, EAGAIN);
+    Exit exit = MakeExit(ExitReason::kRetry, run.exit_reason, EAGAIN);
+    exit.for_backend = true;
+    return exit;
   }
   if ((error_number == EFAULT || error_number == EHWPOISON) &&
       run.exit_reason == kKvmExitMemoryFault) {

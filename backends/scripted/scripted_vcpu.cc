@@ -145,7 +145,9 @@ Exit ScriptedVcpu::run() {
     if (step.kind == Kind::kExit) {
       has_undelivered_ = is_on_its_way && step.is_undelivered;
       if (is_on_its_way && !has_undelivered_) RecordDelivery();
-      return Leave(PlayExit(next_));
+      Exit played = PlayExit(next_);
+      if (has_undelivered_) played.for_backend = true;
+      return Leave(played);
     }
     ++next_;
     if (step.kind == Kind::kSpin) {

@@ -42,7 +42,7 @@ check() {  # NAME COUNT
 # VMRUN is in the middle of one function; VMRESUME leaves one, and the exit
 # comes to another.
 check svm "$(instructions ws_svm_switch | between "$load" "$store")"
-entry=$(instructions ws_vmx_switch | between "$load" '^vmresume')
+entry=$(instructions ws_vmx_resume | between "$load" '^vmresume')
 exit=$(instructions ws_vmx_exit | between '.' "$store")
 check vmx $((entry + exit))
 exit "$failed"

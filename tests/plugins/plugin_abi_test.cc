@@ -34,7 +34,7 @@ std::size_t SlotOf(Member member) {
 }
 
 TEST(PluginAbiTest, TheVersionIsTheOneThatIsPinnedHere) {
-  EXPECT_EQ(kPluginAbiVersion, 1u);
+  EXPECT_EQ(kPluginAbiVersion, 2u);
 }
 
 TEST(PluginAbiTest, VirtualFunctionsAreWhereTheyWere) {

@@ -305,7 +305,7 @@ TEST_F(KvmIrqchipTest, SipiStartsAnotherVcpu) {
   std::thread other([&] {
     while (!ending.load()) {
       const Exit exit = vcpu(1).run();
-      if (vcpu(1).handle_exit(exit) == Disposition::kResume) continue;
+      if (BackendResumes(vcpu(1), exit)) continue;
       if (exit.reason == ExitReason::kInterrupted) continue;
       trouble = true;
       break;

@@ -338,7 +338,9 @@ TEST(ScriptedVcpuTest, AnInterruptedDeliveryCanBeTakenBackOrGoesInAgain) {
                             .Hlt();
   ScriptedVcpu again(script);
   again.inject_irq(0x40);
-  again.handle_exit(again.run());
+  const Exit interrupted = again.run();
+  ASSERT_TRUE(interrupted.for_backend);
+  EXPECT_EQ(again.handle_exit(interrupted), Disposition::kToCaller);
   EXPECT_THAT(again.deliveries(), IsEmpty());
   EXPECT_EQ(again.inject_irq(0x50), InjectResult::kBusy);
   again.run();

@@ -131,7 +131,7 @@ class HaltingVm {
   Exit Run() {
     for (;;) {
       const Exit exit = vcpu().run();
-      if (vcpu().handle_exit(exit) == Disposition::kToCaller) return exit;
+      if (!BackendResumes(vcpu(), exit)) return exit;
     }
   }
   bool Halts() { return Run().reason == ExitReason::kHlt; }

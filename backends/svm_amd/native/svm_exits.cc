@@ -87,12 +87,12 @@ Exit SvmVcpu::Decode() {
         count(Counter::kSignalExits);
         return MakeExit(ExitReason::kInterrupted, code);
       }
-      return Internal(MakeExit(ExitReason::kExternalInterrupt, code));
+      return ForBackend(MakeExit(ExitReason::kExternalInterrupt, code));
     case SvmExitCode::kNmi:
-      return Internal(MakeExit(ExitReason::kNmi, code));
+      return ForBackend(MakeExit(ExitReason::kNmi, code));
     case SvmExitCode::kSmi:
     case SvmExitCode::kInit:
-      return Internal(Unknown());
+      return ForBackend(Unknown());
     case SvmExitCode::kVintr:
       count(Counter::kIrqWindowExits);
       events_.OnVintrExit();
@@ -124,7 +124,7 @@ Exit SvmVcpu::Decode() {
       return DecodeTimeStamp();
     case SvmExitCode::kIret:
       events_.OnIretExit();
-      return Internal(Unknown());
+      return ForBackend(Unknown());
     case SvmExitCode::kIoio:
       return DecodeIo();
     case SvmExitCode::kMsr:
@@ -145,7 +145,7 @@ Exit SvmVcpu::Decode() {
     case SvmExitCode::kInvlpga:
     case SvmExitCode::kRsm:
       RaiseException(kInvalidOpcode);
-      return Internal(Unknown());
+      return ForBackend(Unknown());
     case SvmExitCode::kInvlpg:
     case SvmExitCode::kInvpcid: {
       Exit exit = Unknown();
@@ -189,10 +189,10 @@ Exit SvmVcpu::DecodeException(std::uint32_t vector) {
     case Combined::kSecond:
       RaiseException(static_cast<std::uint8_t>(vector), has_error_code,
                      error_code);
-      return Internal(exit);
+      return ForBackend(exit);
     case Combined::kDoubleFault:
       RaiseException(kDoubleFault, (frame_.vmcb.save.cr0 & kCr0Pe) != 0, 0);
-      return Internal(exit);
+      return ForBackend(exit);
     case Combined::kShutdown:
       break;
   }
@@ -286,7 +286,7 @@ Exit SvmVcpu::DecodeNestedPageFault() {
   }
   exit.reason = ExitReason::kPageFault;
   exit.page_fault = {.gpa = gpa, .access = info};
-  return in_memory ? Internal(exit) : exit;
+  return in_memory ? ForBackend(exit) : exit;
 }
 
 // ---- The instruction at RIP -------------------------------------------------

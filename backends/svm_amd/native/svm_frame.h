@@ -30,7 +30,6 @@ struct SvmFrame {
   std::uint64_t vmcb_pa = 0;
   EntryWork work;
   SvmKickTarget* kick = nullptr;
-  bool internal = false;  // the last exit is the backend's own
   bool has_nrip = false;
   std::uint64_t exit_rip = 0;  // of the instruction that exited
   // Where one without prefixes was found; at first nowhere.

@@ -46,7 +46,7 @@ Exit SvmVcpu::DecodeDebugRegister(unsigned number, std::uint8_t gpr,
   if (number > 7 ||
       ((number == 4 || number == 5) && (save.cr4 & kCr4De) != 0)) {
     RaiseException(kInvalidOpcode);
-    return Internal(exit);
+    return ForBackend(exit);
   }
   if (number == 4 || number == 5) number += 2;  // as long as CR4.DE is clear
   const unsigned bytes = code_size() == CodeSize::k64 ? 8 : 4;
@@ -57,7 +57,7 @@ Exit SvmVcpu::DecodeDebugRegister(unsigned number, std::uint8_t gpr,
     SetRegister(value, operand, bytes);
     if (!debug_registers_.Write(save, number, value)) {
       RaiseException(kGeneralProtection, true, 0);
-      return Internal(exit);
+      return ForBackend(exit);
     }
     frame_.work.Touch(frame_.vmcb, SvmClean::kDebugRegisters);
     // From here on the long way, where DR0 to DR3 are exchanged.
@@ -71,7 +71,7 @@ Exit SvmVcpu::DecodeDebugRegister(unsigned number, std::uint8_t gpr,
     save.rsp = general.rsp;
   }
   Instruction(ExitReason::kDebugRegister, 3);
-  return Internal(exit);
+  return ForBackend(exit);
 }
 
 Exit SvmVcpu::DecodeTimeStamp() {
@@ -126,7 +126,7 @@ Exit SvmVcpu::DecodeMsr() {
     if (msr == kEferMsr) frame_.work.before |= EntryWork::kFlush;
     if (switched) frame_.work.before |= EntryWork::kLoad;
   }
-  return Internal(exit);
+  return ForBackend(exit);
 }
 
 }  // namespace worldswitch::svm

@@ -139,7 +139,6 @@ bool SvmVcpu::PrepareEntry(Exit* early) {
     *early = MakeExit(ExitReason::kError, 0, ENXIO);
     return false;
   }
-  frame_.internal = false;
   if (!Settle(early)) return false;
   if (frame_.registers.dirty != kNoRegisters && SendDirty() != Result::kOk) {
     *early = MakeExit(ExitReason::kError, 0, last_error_);
@@ -232,14 +231,12 @@ Exit SvmVcpu::Interrupted() {
   Stgi();
   frame_.kick->Take();
   ++counters_[static_cast<std::size_t>(Counter::kSignalExits)];
-  frame_.internal = false;
   FillWanted();
   return MakeExit(ExitReason::kInterrupted);
 }
 
 Exit SvmVcpu::FinishExit() {
   const bool entered = !IsSvmEntryFailure(code());
-  frame_.internal = false;
   frame_.exit_rip = frame_.vmcb.save.rip;
   ++exits_;
   if (entered) {
@@ -281,9 +278,8 @@ Exit SvmVcpu::RefusedEntry() {
   return exit;
 }
 
-Disposition SvmVcpu::HandleInternal(const Exit& exit) {
-  frame_.internal = false;
-  if (exit.reason != internal_reason_) return Disposition::kToCaller;
+Disposition SvmVcpu::handle_exit(const Exit& exit) {
+  if (!exit.for_backend) return Disposition::kToCaller;
   if (exit.reason == ExitReason::kPageFault) {
     if (!parts_.memory.Serve(exit.page_fault.gpa)) {
       return Disposition::kToCaller;

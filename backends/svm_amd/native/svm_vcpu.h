@@ -74,11 +74,7 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
   SvmVcpu& operator=(const SvmVcpu&) = delete;
 
   inline Exit run() override;
-  Disposition handle_exit(const Exit& exit) override {
-    if (!frame_.internal) [[likely]]
-      return Disposition::kToCaller;
-    return HandleInternal(exit);
-  }
+  Disposition handle_exit(const Exit& exit) override;
   bool interrupt_allowed() override;
   InjectResult inject_irq(std::uint8_t vector) override;
   InjectResult inject_nmi() override;
@@ -131,7 +127,6 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
   void FillWanted();
   Exit Interrupted();
   Exit FinishExit();
-  Disposition HandleInternal(const Exit& exit);
   void RaiseException(std::uint8_t vector, bool has_error_code = false,
                       std::uint32_t error_code = 0);
   bool InterruptsOn() const;
@@ -148,9 +143,9 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
   Exit Instruction(ExitReason reason, std::uint8_t length);
   Exit Unknown();
   void ResetGuest();
-  Exit Internal(Exit exit) {
-    frame_.internal = true;
-    internal_reason_ = exit.reason;
+  // Left to handle_exit.
+  static Exit ForBackend(Exit exit) {
+    exit.for_backend = true;
     return exit;
   }
   Exit RefusedEntry();
@@ -171,7 +166,6 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
   SvmFrame frame_;
 
   const bool switches_all_;  // VMLOAD and VMSAVE every time
-  ExitReason internal_reason_ = ExitReason::kUnknown;
   SvmVmParts& parts_;
   SvmEvents events_;
   SvmDebugRegisters debug_registers_;

@@ -68,6 +68,8 @@ class Vmcs {
                  : "cc", "memory");
   }
 
+  // One that ReadUncounted made, beside those that the exits tell of.
+  void CountRead() { ++reads_; }
   std::uint64_t reads() const { return reads_; }
   std::uint64_t writes() const { return writes_; }
   const RefusedWrite& refused() const { return refused_; }

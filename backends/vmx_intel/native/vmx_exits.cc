@@ -50,15 +50,40 @@ bool IsMissingInstruction(std::uint64_t raw) {
   }
 }
 
+// Left to handle_exit.
+Exit ForBackend(Exit exit) {
+  exit.for_backend = true;
+  return exit;
+}
+
 }  // namespace
+
+void VmxVcpu::SkipLater() {
+  Attend(kSkipDue);
+  ++skips_;
+}
 
 // Nothing but going on behind the instruction.
 Exit VmxVcpu::Skipping(ExitReason reason, std::uint32_t raw) {
-  Attend(kSkipDue);
+  SkipLater();
   return MakeExit(reason, raw);
 }
 
 Exit VmxVcpu::DecodeExit(std::uint32_t reason) {
+  // A plain run skips and leaves the bit, since the next exit will most likely
+  // set it again.
+  AttendNoMore(kSkipDue);
+  ++exits_;
+  const auto vectoring =
+      static_cast<std::uint32_t>(Vmcs::ReadUncounted(VmcsField::kIdtVectoring));
+  // Bit 31: a failed entry, or an interrupted delivery.
+  if (((reason | vectoring) & kValid) != 0) [[unlikely]] {
+    if (VmxExitReasonField::kEntryFailure.IsSet(reason)) {
+      return EndFailedGuestState(reason);
+    }
+    events_.TakeBack(vectoring);
+    Attend(kEventDue);
+  }
   const std::uint16_t basic = BasicReason(reason);
   switch (static_cast<VmxExitReason>(basic)) {
     case VmxExitReason::kHlt:
@@ -84,12 +109,7 @@ Exit VmxVcpu::DecodeExit(std::uint32_t reason) {
     case VmxExitReason::kExternalInterrupt:
       return DecodeExternalInterrupt();
     case VmxExitReason::kInterruptWindow:
-      // Spent by this exit (WIN.2).
-      Count(Counter::kIrqWindowExits);
-      words_.Set(Word::kPrimary, vmx::kInterruptWindow, false);
-      window_was_asked_ = irq_window_asked_;
-      irq_window_asked_ = false;
-      return MakeExit(ExitReason::kIrqWindow, basic);
+      return DecodeIrqWindow();
     case VmxExitReason::kNmiWindow:
       words_.Set(Word::kPrimary, vmx::kNmiWindow, false);
       return MakeExit(ExitReason::kNmiWindow, basic);
@@ -113,14 +133,24 @@ Exit VmxVcpu::DecodeExit(std::uint32_t reason) {
     case VmxExitReason::kInvlpg:
       FlushLinear();
       return Skipping(ExitReason::kUnknown, basic);
-    // These two come here only behind an interrupted delivery.
-    case VmxExitReason::kCpuid:
-      return CpuidExitOf();
-    case VmxExitReason::kVmcall:
-      return HypercallExitOf();
     default:
+      if (IsMissingInstruction(basic)) {
+        return ForBackend(MakeExit(ExitReason::kUnknown, basic));
+      }
       return MakeExit(ExitReason::kUnknown, basic);
   }
+}
+
+Exit VmxVcpu::DecodeIrqWindow() {
+  // Spent by this exit (WIN.2).
+  Count(Counter::kIrqWindowExits);
+  words_.Set(Word::kPrimary, vmx::kInterruptWindow, false);
+  Exit exit =
+      MakeExit(ExitReason::kIrqWindow,
+               static_cast<std::uint64_t>(VmxExitReason::kInterruptWindow));
+  exit.for_backend = !irq_window_asked_;  // it is for a held event
+  irq_window_asked_ = false;
+  return exit;
 }
 
 Exit VmxVcpu::DecodeExternalInterrupt() {
@@ -142,7 +172,7 @@ Exit VmxVcpu::DecodeExternalInterrupt() {
     AttendNoMore(kKicked);
     return MakeExit(ExitReason::kInterrupted, kRaw, kErrnoInterrupted);
   }
-  return MakeExit(ExitReason::kExternalInterrupt, kRaw);
+  return ForBackend(MakeExit(ExitReason::kExternalInterrupt, kRaw));
 }
 
 Exit VmxVcpu::DecodeException() {
@@ -154,7 +184,7 @@ Exit VmxVcpu::DecodeException() {
   if (event.type() == VmxEventType::kNmi) {
     // The host's. NMIs are blocked until its handler's IRET.
     asm volatile("int $2" : : : "memory");
-    return MakeExit(ExitReason::kNmi, kRaw);
+    return ForBackend(MakeExit(ExitReason::kNmi, kRaw));
   }
   if ((information & kNmiUnblocking) != 0 && event.vector() != kDoubleFault) {
     vmcs_.Write(
@@ -170,7 +200,7 @@ Exit VmxVcpu::DecodeException() {
         vmcs_.Read(VmcsField::kExitInstructionLength));
   }
   if (event.vector() == kPageFaultVector) {
-    cr2_ = vmcs_.Read(VmcsField::kExitQualification);
+    frame_.cr2 = vmcs_.Read(VmcsField::kExitQualification);
   }
   if (event.vector() == kDebugException) {
     // What the exception would have set in DR6.
@@ -185,6 +215,8 @@ Exit VmxVcpu::DecodeException() {
   exit.reason = ExitReason::kException;
   exit.raw = kRaw;
   exit.exception = {.vector = event.vector(), .error_code = event.error_code};
+  // One that only this engine asked for goes on to the guest unseen.
+  exit.for_backend = (shared_.asked_exceptions >> event.vector() & 1) == 0;
   return exit;
 }
 
@@ -212,7 +244,7 @@ Exit VmxVcpu::DecodeIo() {
                .port = access.port,
                .count = 1,
                .data = &out_value_};
-    Attend(kSkipDue);
+    SkipLater();
     return exit;
   }
   access.instruction_length =
@@ -292,6 +324,7 @@ Exit VmxVcpu::DecodeNestedFault(std::uint32_t reason) {
   exit.reason = ExitReason::kPageFault;
   exit.raw = reason;
   exit.page_fault = {.gpa = gpa, .access = qualification};
+  exit.for_backend = fault == VmxMemory::Fault::kServe;
   return exit;
 }
 
@@ -319,36 +352,24 @@ bool VmxVcpu::DecodeMmio(std::uint32_t reason, std::uint64_t gpa, Exit* exit) {
   return true;
 }
 
-Disposition VmxVcpu::ServeExit(const Exit& exit) {
+Disposition VmxVcpu::handle_exit(const Exit& exit) {
+  if (!exit.for_backend) return Disposition::kToCaller;
   switch (exit.reason) {
-    case ExitReason::kExternalInterrupt:
-    case ExitReason::kNmi:
-      return Disposition::kResume;  // the host has had it
-    case ExitReason::kIrqWindow:
-      return window_was_asked_ ? Disposition::kToCaller : Disposition::kResume;
     case ExitReason::kPageFault:
-      if (shared_.memory.FaultAt(exit.page_fault.gpa) !=
-              VmxMemory::Fault::kServe ||
-          !shared_.memory.Serve(exit.page_fault.gpa)) {
+      if (!shared_.memory.Serve(exit.page_fault.gpa)) {
         return Disposition::kToCaller;
       }
       Count(Counter::kPageFaultsFixed);
-      return Disposition::kResume;
-    case ExitReason::kException:
-      // One that only this engine asked for goes on to the guest.
-      return (shared_.asked_exceptions >> exit.exception.vector & 1) != 0
-                 ? Disposition::kToCaller
-                 : Disposition::kResume;
+      break;
     case ExitReason::kUnknown:
-      if (!IsMissingInstruction(exit.raw) || events_.busy()) {
-        return Disposition::kToCaller;
-      }
+      if (events_.busy()) return Disposition::kToCaller;
       MakeCurrent();
       RaiseException(kInvalidOpcode, false);
-      return Disposition::kResume;
-    default:
-      return Disposition::kToCaller;
+      break;
+    default:  // the host, or the guest, has had it
+      break;
   }
+  return Disposition::kResume;
 }
 
 }  // namespace worldswitch

@@ -46,9 +46,9 @@ VmxStatus ResumeBehindMovSs(VmxSwitchFrame* frame, bool* entered) {
   // 0: entered, 1: VMfailValid, 2: VMfailInvalid.
   std::uint32_t outcome = 0;
   asm volatile(
+      "push %%rbp\n\t"
       "lea 1f(%%rip), %%rax\n\t"
       "push %%rax\n\t"
-      "push %%rbp\n\t"
       "mov %%rsp, (%%rdi)\n\t"
       "mov %%ss, %%eax\n\t"
       "mov %%eax, %%ss\n\t"
@@ -56,12 +56,12 @@ VmxStatus ResumeBehindMovSs(VmxSwitchFrame* frame, bool* entered) {
       "setc %%al\n\t"
       "movzbl %%al, %%eax\n\t"
       "inc %%eax\n\t"
-      "pop %%rbp\n\t"
-      "lea 8(%%rsp), %%rsp\n\t"
+      "pop %%rdi\n\t"
       "jmp 2f\n"
       "1:\n\t"
       "mov $0, %%eax\n"
-      "2:"
+      "2:\n\t"
+      "pop %%rbp"
       : "=a"(outcome), "+D"(frame)
       :
       : "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", "r13",

@@ -1,10 +1,11 @@
 // The world switch of VMX: from the first general register of the guest that is
-// loaded to the last one that is stored, 34 instructions, VMRESUME included.
+// loaded to the last one that is stored, 33 instructions, VMRESUME included.
 //
-// ws_vmx_switch: RDI is a VmxSwitchFrame. Comes back with CF and ZF as VMLAUNCH
-// or VMRESUME left them if there was no entry, and with both clear, as every VM
-// exit leaves RFLAGS, if there was one. AL, where there was no entry, is CF. Only
-// RSP and RBP are kept.
+// ws_vmx_resume and ws_vmx_launch: RDI is a VmxSwitchFrame, and is it again on
+// return. They come back with CF and ZF as VMRESUME or VMLAUNCH left them if
+// there was no entry, and with both clear, as every VM exit leaves RFLAGS, if there
+// was one. Where there was none, the frame's fail_invalid is CF. Of the other
+// registers only RSP is kept.
 //
 // Nothing here but MOV, PUSH, POP and SETC between the flags and those who look at
 // them. No speculation barriers: the guests are the host's own, and what such
@@ -12,15 +13,15 @@
 
 #include "backends/vmx_intel/native/vmx_switch_layout.h"
 
-.text
+.macro ENTRY name, instruction
 .balign 64
-.global ws_vmx_switch
-.hidden ws_vmx_switch
-.type ws_vmx_switch, @function
-ws_vmx_switch:
-  push %rbp
+.global \name
+.hidden \name
+.type \name, @function
+\name:
+  // Where the exit leaves the landing for: the return address.
   mov %rsp, WS_VMX_HOST_RSP(%rdi)
-  cmpq $0, WS_VMX_LAUNCHED(%rdi)
+  push %rdi
 
   mov WS_VMX_RAX(%rdi), %rax
   mov WS_VMX_RBX(%rdi), %rbx
@@ -37,16 +38,17 @@ ws_vmx_switch:
   mov WS_VMX_R14(%rdi), %r14
   mov WS_VMX_R15(%rdi), %r15
   mov WS_VMX_RDI(%rdi), %rdi
-  je 1f
-  vmresume
-  jmp 2f
-1:
-  vmlaunch
+  \instruction
   // No entry. RSP is the host's still.
-2:
-  setc %al
-  pop %rbp
+  pop %rdi
+  setc WS_VMX_FAIL_INVALID(%rdi)
   ret
+.size \name, . - \name
+.endm
+
+.text
+ENTRY ws_vmx_resume, vmresume
+ENTRY ws_vmx_launch, vmlaunch
 
 // HOST_RIP. HOST_RSP leads to the frame's address; see VmxLanding.
 .balign 64
@@ -73,7 +75,7 @@ ws_vmx_exit:
   pop WS_VMX_RDI(%rdi)
 
   mov WS_VMX_HOST_RSP(%rdi), %rsp
-  pop %rbp
   ret
+.size ws_vmx_exit, . - ws_vmx_exit
 
 .section .note.GNU-stack, "", @progbits

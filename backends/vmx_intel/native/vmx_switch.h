@@ -15,12 +15,43 @@
 
 namespace worldswitch {
 
-// The guest's general registers lie where the contract has them. Of those, RSP,
-// RIP and RFLAGS are the VMCS's, and the switch leaves them alone.
+// What the way into the guest and out of it touches, in one piece, so that one
+// register leads to all of it. The guest's general registers lie where the
+// contract has them; of those, RSP, RIP and RFLAGS are the VMCS's, and the
+// switch leaves them alone.
 struct VmxSwitchFrame {
   std::uint64_t host_rsp = 0;  // while the guest runs
-  std::uint64_t launched = 0;  // 0: VMLAUNCH, else VMRESUME
   RegisterFile file = {};
+  // Why the next run is not the plain one; VmxVcpu has the bits.
+  std::uint32_t attention = 0;
+  bool fail_invalid = false;  // the last entry that failed; else VMfailValid
+  std::uint64_t cr2 = 0;      // the guest's
+  std::uint64_t plain_exits = 0;  // of CPUID and VMCALL
+
+  // Some group is wanted or dirty: one load, the sets lie side by side.
+  bool RegistersInUse() const {
+    static_assert(offsetof(RegisterFile, dirty) ==
+                  offsetof(RegisterFile, wanted) + 2);
+    static_assert(offsetof(RegisterFile, wanted) + sizeof(std::uint32_t) <=
+                  sizeof(RegisterFile));
+    constexpr std::uint32_t kWantedAndDirty = 0x00ff00ff;
+    std::uint32_t sets = 0;
+    __builtin_memcpy(&sets,
+                     reinterpret_cast<const std::byte*>(&file) +
+                         offsetof(RegisterFile, wanted),
+                     sizeof(sets));
+    return (sets & kWantedAndDirty) != 0;
+  }
+  // Single instructions, so that a kick by an interrupt is not lost.
+  void Attend(std::uint32_t bits) {
+    asm volatile("orl %1, %0" : "+m"(attention) : "ri"(bits) : "cc", "memory");
+  }
+  void AttendNoMore(std::uint32_t bits) {
+    asm volatile("andl %1, %0"
+                 : "+m"(attention)
+                 : "ri"(~bits)
+                 : "cc", "memory");
+  }
 };
 
 #define WS_VMX_SWITCH_OFFSET(member, offset)              \
@@ -29,7 +60,7 @@ struct VmxSwitchFrame {
                     offsetof(GeneralRegisters, member) == \
                 (offset))
 static_assert(offsetof(VmxSwitchFrame, host_rsp) == WS_VMX_HOST_RSP);
-static_assert(offsetof(VmxSwitchFrame, launched) == WS_VMX_LAUNCHED);
+static_assert(offsetof(VmxSwitchFrame, fail_invalid) == WS_VMX_FAIL_INVALID);
 WS_VMX_SWITCH_OFFSET(rax, WS_VMX_RAX);
 WS_VMX_SWITCH_OFFSET(rbx, WS_VMX_RBX);
 WS_VMX_SWITCH_OFFSET(rcx, WS_VMX_RCX);
@@ -49,7 +80,8 @@ WS_VMX_SWITCH_OFFSET(r15, WS_VMX_R15);
 
 extern "C" {
 // Not functions for C++: see vmx_switch.S.
-extern const std::uint8_t ws_vmx_switch[];
+extern const std::uint8_t ws_vmx_resume[];
+extern const std::uint8_t ws_vmx_launch[];
 extern const std::uint8_t ws_vmx_exit[];
 }
 
@@ -76,24 +108,32 @@ class VmxLanding {
   HostPages page_;
 };
 
-// Into the guest and out again: loads the guest's registers, VMLAUNCH or
-// VMRESUME, and stores them at the exit. True: the guest was not entered, and
-// *fail_invalid tells VMfailInvalid from VMfailValid. (An entry that failed on
-// guest state exits like a guest does, with bit 31 of the exit reason set.)
-// Interrupts are off throughout.
+// Into the guest and out again: loads the guest's registers, VMRESUME or
+// VMLAUNCH, and stores them at the exit. True: the guest was not entered, and
+// frame->fail_invalid says how. (An entry that failed on guest state exits like
+// a guest does, with bit 31 of the exit reason set.) Interrupts are off
+// throughout.
 //
-// The call keeps no register but RSP and RBP, so a caller with nothing to keep
-// saves nothing.
-// NOLINTNEXTLINE(readability-non-const-parameter): written by the asm
-inline bool SwitchToGuest(VmxSwitchFrame* frame, bool* fail_invalid) {
+// No function call to the compiler: it keeps nothing but the frame's address in
+// registers across it, so a caller with nothing to keep saves nothing. No red
+// zone, and no frame pointer.
+#define WS_VMX_SWITCH_BY(symbol)                                              \
+  asm volatile("call " symbol                                                 \
+               : "=@ccbe"(failed)                                             \
+               : "D"(frame)                                                   \
+               : "rax", "rbx", "rcx", "rdx", "rsi", "rbp", "r8", "r9", "r10", \
+                 "r11", "r12", "r13", "r14", "r15", "memory")
+[[gnu::always_inline]] inline bool ResumeGuest(VmxSwitchFrame* frame) {
   bool failed = false;
-  asm volatile("call ws_vmx_switch"
-               : "=@ccbe"(failed), "=a"(*fail_invalid), "+D"(frame)
-               :
-               : "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12",
-                 "r13", "r14", "r15", "memory");
+  WS_VMX_SWITCH_BY("ws_vmx_resume");
   return failed;
 }
+[[gnu::always_inline]] inline bool LaunchGuest(VmxSwitchFrame* frame) {
+  bool failed = false;
+  WS_VMX_SWITCH_BY("ws_vmx_launch");
+  return failed;
+}
+#undef WS_VMX_SWITCH_BY
 
 }  // namespace worldswitch
 

@@ -18,6 +18,16 @@ constexpr std::uint8_t kAlignmentCheck = 17;
 
 }  // namespace
 
+VmxVcpu::VmxVcpu(VmxShared& shared)
+    : shared_(shared),
+      words_(vmcs_),
+      state_(vmcs_, words_),
+      events_(vmcs_),
+      timer_(vmcs_, words_) {
+  if (Of(&frame_) != this) __builtin_trap();
+  frame_.attention = kLaunchDue | kNotCurrent;
+}
+
 VmxVcpu::~VmxVcpu() {
   if (kick_ != nullptr) kick_->Detach();
   if (!vmcs_.exists()) return;
@@ -95,7 +105,7 @@ void VmxVcpu::MakeCurrent() {
 void VmxVcpu::Relaunch() {
   vmcs_.Clear();
   vmcs_.Load();
-  frame_.launched = 0;
+  launched_ = false;
   Attend(kLaunchDue);
 }
 
@@ -117,6 +127,13 @@ void VmxVcpu::FlushLinear() {
 }
 
 // ---- Runs -------------------------------------------------------------------
+
+// The instruction that exited was behind an STI or MOV SS, whose shadow ends
+// with it.
+Exit VmxVcpu::RunInShadow() {
+  vmcs_.CountRead();  // of that
+  return RunWithWork();
+}
 
 Exit VmxVcpu::RunWithWork() {
   if (Attending(kKicked)) {
@@ -148,10 +165,10 @@ Exit VmxVcpu::RunWithWork() {
   }
   const bool breakpoints = debug_registers_.armed();
   if (breakpoints) debug_registers_.Exchange();
-  const Exit exit = Enter();
+  const Exit exit = Enter(&frame_, !launched_);
   if (breakpoints) debug_registers_.Exchange();
   if (Attending(kLaunchDue) && exit.reason != ExitReason::kEntryFailure) {
-    frame_.launched = 1;
+    launched_ = true;
     AttendNoMore(kLaunchDue);
   }
   VmxEventType delivered = {};
@@ -169,9 +186,10 @@ Exit VmxVcpu::RunWithWork() {
   return exit;
 }
 
-Exit VmxVcpu::EndFailedEntry(bool fail_invalid) {
+Exit VmxVcpu::EndFailedEntry() {
+  AttendNoMore(kSkipDue);
   failure_ = {};
-  if (fail_invalid) {
+  if (frame_.fail_invalid) {
     failure_.kind = VmxEntryFailure::Kind::kFailInvalid;
   } else {
     failure_.kind = VmxEntryFailure::Kind::kFailValid;
@@ -184,28 +202,26 @@ Exit VmxVcpu::EndFailedEntry(bool fail_invalid) {
   return ExitOf(failure_);
 }
 
-Exit VmxVcpu::EndInterruptedDelivery(std::uint32_t reason) {
-  if (VmxExitReasonField::kEntryFailure.IsSet(reason)) {
-    failure_ = {.kind = VmxEntryFailure::Kind::kEntryFailed,
-                .instruction_error = 0,
-                .exit_reason = reason,
-                .qualification = vmcs_.Read(VmcsField::kExitQualification)};
-    events_.KeepAccepted();
-    if (events_.busy()) Attend(kEventDue);
-    Relaunch();
-    return ExitOf(failure_);
-  }
-  events_.TakeBack(
-      static_cast<std::uint32_t>(vmcs_.Read(VmcsField::kIdtVectoring)));
-  Attend(kEventDue);
-  return DecodeExit(reason);
+Exit VmxVcpu::EndFailedGuestState(std::uint32_t reason) {
+  failure_ = {.kind = VmxEntryFailure::Kind::kEntryFailed,
+              .instruction_error = 0,
+              .exit_reason = reason,
+              .qualification = vmcs_.Read(VmcsField::kExitQualification)};
+  events_.KeepAccepted();
+  if (events_.busy()) Attend(kEventDue);
+  Relaunch();
+  return ExitOf(failure_);
 }
 
 void VmxVcpu::CompletePending() {
   if (!Attending(kSkipDue | kCompletionDue)) return;
   completed_rip_ = vmcs_.Read(VmcsField::kGuestRip);
   Attend(kCompleted);
-  if (Attending(kSkipDue)) SkipInstruction();
+  if (Attending(kSkipDue)) {
+    SkipInstruction();
+    EndInterruptShadow(Vmcs::ReadUncounted(VmcsField::kGuestInterruptibility));
+    AttendNoMore(kSkipDue);
+  }
   if (!Attending(kCompletionDue)) return;
   AttendNoMore(kCompletionDue);
   if (access_ != Access::kNone) CompleteAccess();
@@ -227,11 +243,13 @@ void VmxVcpu::CompletePending() {
 
 void VmxVcpu::AdvanceRip(std::uint64_t length) {
   vmcs_.Write(VmcsField::kGuestRip, vmcs_.Read(VmcsField::kGuestRip) + length);
-  const std::uint64_t state = vmcs_.Read(VmcsField::kGuestInterruptibility);
-  if ((state & vmx::kInterruptShadow) != 0) {
-    vmcs_.Write(VmcsField::kGuestInterruptibility,
-                state & ~vmx::kInterruptShadow);
-  }
+  EndInterruptShadow(vmcs_.Read(VmcsField::kGuestInterruptibility));
+}
+
+void VmxVcpu::EndInterruptShadow(std::uint64_t interruptibility) {
+  if ((interruptibility & vmx::kInterruptShadow) == 0) return;
+  vmcs_.Write(VmcsField::kGuestInterruptibility,
+              interruptibility & ~vmx::kInterruptShadow);
 }
 
 // ---- Registers --------------------------------------------------------------
@@ -253,7 +271,7 @@ Result VmxVcpu::fetch_registers(RegisterSet groups) {
   }
   if ((missing & kSpecialRegisters) != 0) {
     state_.Read(&file.special);
-    file.special.cr2 = cr2_;
+    file.special.cr2 = frame_.cr2;
   }
   file.cached |= groups;
   Attend(kCached);
@@ -277,7 +295,7 @@ bool VmxVcpu::SendDirty() {
       return false;
     }
     state_.Write(file.special, shared_.memory.view());
-    cr2_ = file.special.cr2;
+    frame_.cr2 = file.special.cr2;
     FlushLinear();
   }
   if ((dirty & kGeneralRegisters) != 0) {
@@ -285,11 +303,7 @@ bool VmxVcpu::SendDirty() {
     // Elsewhere, or with interrupts off, no STI or MOV SS is in front of it.
     if (file.general.rip != fetched_.rip ||
         (file.general.rflags & x86::kFlagsInterrupt) == 0) {
-      const std::uint64_t state = vmcs_.Read(VmcsField::kGuestInterruptibility);
-      if ((state & vmx::kInterruptShadow) != 0) {
-        vmcs_.Write(VmcsField::kGuestInterruptibility,
-                    state & ~vmx::kInterruptShadow);
-      }
+      EndInterruptShadow(vmcs_.Read(VmcsField::kGuestInterruptibility));
       vmcs_.Write(VmcsField::kGuestPendingDebug, 0);
     }
     vmcs_.Write(VmcsField::kGuestRsp, file.general.rsp);
@@ -359,7 +373,7 @@ KickHandle VmxVcpu::kick_handle() {
 }
 
 OptionalValue VmxVcpu::counter(Counter counter) const {
-  if (counter == Counter::kExits) return {true, exits_};
+  if (counter == Counter::kExits) return {true, exits()};
   constexpr std::uint32_t kKnown =
       1u << static_cast<unsigned>(Counter::kIoExits) |
       1u << static_cast<unsigned>(Counter::kMmioExits) |

@@ -3,7 +3,7 @@
 //
 // What is on the way from an exit to the next entry is in this header: the test
 // whether anything is to be done before the entry, the skip of the instruction
-// that exited, the switch, two VMREADs, and the exits of CPUID and VMCALL.
+// that exited, the switch, a VMREAD, and the exits of CPUID and VMCALL.
 // Everything else is a call away (vmx_vcpu.cc, vmx_vcpu_events.cc,
 // vmx_exits.cc, vmx_register_access.cc).
 //
@@ -74,12 +74,7 @@ struct VmxShared {
 
 class VmxVcpu final : public VcpuOps {
  public:
-  explicit VmxVcpu(VmxShared& shared)
-      : shared_(shared),
-        words_(vmcs_),
-        state_(vmcs_, words_),
-        events_(vmcs_),
-        timer_(vmcs_, words_) {}
+  explicit VmxVcpu(VmxShared& shared);
   ~VmxVcpu();
   VmxVcpu(const VmxVcpu&) = delete;
   VmxVcpu& operator=(const VmxVcpu&) = delete;
@@ -90,13 +85,7 @@ class VmxVcpu final : public VcpuOps {
   // Declared inline here, so that the vtable, and the copy of `run` that it
   // leads to, are vmx_vcpu.cc's alone.
   inline Exit run() override;
-  Disposition handle_exit(const Exit& exit) override {
-    if (((kServedHere >> static_cast<unsigned>(exit.reason)) & 1) != 0)
-        [[unlikely]] {
-      return ServeExit(exit);
-    }
-    return Disposition::kToCaller;
-  }
+  Disposition handle_exit(const Exit& exit) override;
   bool interrupt_allowed() override;
   InjectResult inject_irq(std::uint8_t vector) override;
   InjectResult inject_nmi() override;
@@ -120,9 +109,9 @@ class VmxVcpu final : public VcpuOps {
   const VmxEntryFailure& failure() const { return failure_; }
   // Since it was made.
   std::uint64_t vmreads() const {
-    return vmcs_.reads() + 2 * exits_ + 3 * skips_;
+    return vmcs_.reads() + frame_.plain_exits + 2 * exits_ + 3 * skips();
   }
-  std::uint64_t vmwrites() const { return vmcs_.writes() + skips_; }
+  std::uint64_t vmwrites() const { return vmcs_.writes() + skips(); }
   Vmcs& vmcs() { return vmcs_; }
   VmxControlWords& words() { return words_; }
   VmxGuestState& state() { return state_; }
@@ -136,14 +125,15 @@ class VmxVcpu final : public VcpuOps {
   // For the checks, which want a wrong one: what the next entry takes the
   // VMCS's launch state for.
   void set_launched(bool launched) {
-    frame_.launched = launched ? 1 : 0;
+    launched_ = launched;
     Attend(kLaunchDue);
   }
   VmxSwitchFrame* frame() { return &frame_; }
 
  private:
   // Why the next run is not the plain one.
-  static constexpr std::uint32_t kSkipDue = 1u << 0;  // the plain one's
+  static constexpr std::uint32_t kSkipDue = 1u << 0;  // the plain one's; see
+                                                      // DecodeExit
   static constexpr std::uint32_t kKicked = 1u << 1;
   static constexpr std::uint32_t kNotCurrent = 1u << 2;
   static constexpr std::uint32_t kCompletionDue = 1u << 3;
@@ -154,12 +144,6 @@ class VmxVcpu final : public VcpuOps {
   static constexpr std::uint32_t kCompleted = 1u << 8;  // see completed_rip_
   static constexpr std::uint32_t kCached = 1u << 10;    // some group is
   static constexpr std::uint32_t kEventHeld = 1u << 9;
-
-  static constexpr std::uint64_t kServedHere =
-      ReasonBit(ExitReason::kPageFault) |
-      ReasonBit(ExitReason::kExternalInterrupt) | ReasonBit(ExitReason::kNmi) |
-      ReasonBit(ExitReason::kException) | ReasonBit(ExitReason::kUnknown) |
-      ReasonBit(ExitReason::kIrqWindow);
 
   // A register access or the like whose result the caller gives.
   enum class Access : std::uint8_t {
@@ -173,41 +157,46 @@ class VmxVcpu final : public VcpuOps {
     kTimeStamp,
   };
 
-  // Single instructions, so that a kick by an interrupt is not lost.
-  void Attend(std::uint32_t bits) {
-    asm volatile("orl %1, %0" : "+m"(attention_) : "ri"(bits) : "cc", "memory");
-  }
-  void AttendNoMore(std::uint32_t bits) {
-    asm volatile("andl %1, %0"
-                 : "+m"(attention_)
-                 : "ri"(~bits)
-                 : "cc", "memory");
-  }
+  void Attend(std::uint32_t bits) { frame_.Attend(bits); }
+  void AttendNoMore(std::uint32_t bits) { frame_.AttendNoMore(bits); }
   // Interrupts are off in here, so nobody else changes it meanwhile.
-  bool Attending(std::uint32_t bits) const { return (attention_ & bits) != 0; }
-  // Some group is wanted or dirty: one load, the sets lie side by side.
-  bool RegistersInUse() const;
+  bool Attending(std::uint32_t bits) const {
+    return (frame_.attention & bits) != 0;
+  }
 
   GeneralRegisters& general() { return frame_.file.general; }
 
-  // The instruction that exited is behind the guest.
-  void SkipInstruction();
-  // The same for one whose length is known; length: bytes.
-  void AdvanceRip(std::uint64_t length);
+  // On the plain way in and out only the frame is at hand, and the vCPU one
+  // subtraction away.
+  static VmxVcpu* Of(VmxSwitchFrame* frame) {
+    return reinterpret_cast<VmxVcpu*>(reinterpret_cast<std::byte*>(frame) -
+                                      kFrameAt);
+  }
+  // Behind the pointer to the virtual functions; the constructor checks it.
+  static constexpr std::size_t kFrameAt = sizeof(void*);
   // The entry, and the exit in its plainest form.
-  Exit Enter();
-  Exit CpuidExitOf();
-  Exit HypercallExitOf();
+  static Exit Enter(VmxSwitchFrame* frame, bool launch);
+  // RIP behind the instruction that exited.
+  static void SkipInstruction();
+  static Exit CpuidExitOf(VmxSwitchFrame* frame);
+  static Exit HypercallExitOf(VmxSwitchFrame* frame);
+
+  // The same as SkipInstruction for one whose length is known; length: bytes.
+  void AdvanceRip(std::uint64_t length);
+  void EndInterruptShadow(std::uint64_t interruptibility);
   Exit RunWithWork();
-  Exit EndFailedEntry(bool fail_invalid);
+  Exit RunInShadow();
+  Exit EndFailedEntry();
   // After a failed entry nothing is relied on: the VMCS is cleared, and the
   // next entry is a VMLAUNCH.
   void Relaunch();
-  Exit EndInterruptedDelivery(std::uint32_t reason);
+  Exit EndFailedGuestState(std::uint32_t reason);
 
   // vmx_exits.cc
   Exit DecodeExit(std::uint32_t reason);
   Exit Skipping(ExitReason reason, std::uint32_t raw);
+  void SkipLater();
+  Exit DecodeIrqWindow();
   Exit DecodeException();
   Exit DecodeExternalInterrupt();
   Exit DecodeIo();
@@ -217,7 +206,6 @@ class VmxVcpu final : public VcpuOps {
   Exit DecodeTimeStamp(std::uint32_t reason);
   Exit DecodeNestedFault(std::uint32_t reason);
   bool DecodeMmio(std::uint32_t reason, std::uint64_t gpa, Exit* exit);
-  Disposition ServeExit(const Exit& exit);
 
   // vmx_register_access.cc
   void CompleteAccess();
@@ -245,11 +233,15 @@ class VmxVcpu final : public VcpuOps {
   std::uint64_t Interruptibility();
   void Count(Counter counter) { ++counters_[static_cast<unsigned>(counter)]; }
 
+  std::uint64_t exits() const { return frame_.plain_exits + exits_; }
+  // Instructions skipped: three fields read for each, and one written.
+  std::uint64_t skips() const {
+    return frame_.plain_exits + skips_ - (Attending(kSkipDue) ? 1 : 0);
+  }
+
   VmxSwitchFrame frame_;
-  std::uint32_t attention_ = kLaunchDue | kNotCurrent;
-  std::uint64_t cr2_ = 0;
-  std::uint64_t exits_ = 0;  // of each two fields were read
-  std::uint64_t skips_ = 0;  // for each three were read and one written
+  std::uint64_t exits_ = 0;  // the others, of each two fields were read
+  std::uint64_t skips_ = 0;  // of those, done or due
   VmxShared& shared_;
   Vmcs vmcs_;
 
@@ -259,6 +251,7 @@ class VmxVcpu final : public VcpuOps {
   VmxTimer timer_;
   VmxDebugRegisters debug_registers_;
   VmxLanding landing_;
+  bool launched_ = false;  // else the next entry is a VMLAUNCH
   VmxKick* kick_ = nullptr;
   std::uint16_t vpid_ = 0;
   int last_error_ = 0;
@@ -275,97 +268,81 @@ class VmxVcpu final : public VcpuOps {
   bool rdtscp_ = false;
   std::uint64_t completed_rip_ = 0;  // where the completed instruction was
   bool irq_window_asked_ = false;    // by the caller
-  bool window_was_asked_ = false;    // the one that the last exit spent
   // An interrupt or NMI that a fault has overtaken.
   VmxEntryEvent held_;
   ExitCompletion completion_;
 };
 
-inline bool VmxVcpu::RegistersInUse() const {
-  static_assert(offsetof(RegisterFile, dirty) ==
-                offsetof(RegisterFile, wanted) + 2);
-  static_assert(offsetof(RegisterFile, wanted) + sizeof(std::uint32_t) <=
-                sizeof(RegisterFile));
-  constexpr std::uint32_t kWantedAndDirty = 0x00ff00ff;
-  std::uint32_t sets = 0;
-  __builtin_memcpy(&sets,
-                   reinterpret_cast<const std::byte*>(&frame_.file) +
-                       offsetof(RegisterFile, wanted),
-                   sizeof(sets));
-  return (sets & kWantedAndDirty) != 0;
-}
-
 [[gnu::always_inline]] inline void VmxVcpu::SkipInstruction() {
-  AttendNoMore(kSkipDue);
-  ++skips_;
   const std::uint64_t length =
       Vmcs::ReadUncounted(VmcsField::kExitInstructionLength);
   const std::uint64_t rip = Vmcs::ReadUncounted(VmcsField::kGuestRip);
-  const std::uint64_t shadow =
-      Vmcs::ReadUncounted(VmcsField::kGuestInterruptibility);
   Vmcs::WriteUncounted(VmcsField::kGuestRip, rip + length);
-  if ((shadow & vmx::kInterruptShadow) != 0) [[unlikely]] {
-    vmcs_.Write(VmcsField::kGuestInterruptibility,
-                shadow & ~vmx::kInterruptShadow);
-  }
 }
 
-[[gnu::always_inline]] inline Exit VmxVcpu::CpuidExitOf() {
-  Attend(kSkipDue);
+[[gnu::always_inline]] inline Exit VmxVcpu::CpuidExitOf(VmxSwitchFrame* frame) {
+  GeneralRegisters& general = frame->file.general;
+  frame->Attend(kSkipDue);
+  ++frame->plain_exits;
   Exit exit;
   exit.reason = ExitReason::kCpuid;
   exit.raw = static_cast<std::uint64_t>(VmxExitReason::kCpuid);
-  exit.cpuid.leaf = static_cast<std::uint32_t>(general().rax);
-  exit.cpuid.subleaf = static_cast<std::uint32_t>(general().rcx);
-  exit.cpuid.result = &general().rax;
+  exit.cpuid.leaf = static_cast<std::uint32_t>(general.rax);
+  exit.cpuid.subleaf = static_cast<std::uint32_t>(general.rcx);
+  exit.cpuid.result = &general.rax;
   return exit;
 }
 
-[[gnu::always_inline]] inline Exit VmxVcpu::HypercallExitOf() {
-  Attend(kSkipDue);
+[[gnu::always_inline]] inline Exit VmxVcpu::HypercallExitOf(
+    VmxSwitchFrame* frame) {
+  GeneralRegisters& general = frame->file.general;
+  frame->Attend(kSkipDue);
+  ++frame->plain_exits;
   Exit exit;
   exit.reason = ExitReason::kHypercall;
   exit.raw = static_cast<std::uint64_t>(VmxExitReason::kVmcall);
-  exit.hypercall.number = general().rax;
-  exit.hypercall.arguments = &general().rbx;
-  exit.hypercall.result = &general().rax;
+  exit.hypercall.number = general.rax;
+  exit.hypercall.arguments = &general.rbx;
+  exit.hypercall.result = &general.rax;
   exit.hypercall.argument_count = 4;  // RBX, RCX, RDX, RSI
   return exit;
 }
 
-[[gnu::always_inline]] inline Exit VmxVcpu::Enter() {
-  if (ring0::ReadCr2() != cr2_) [[unlikely]]
-    ring0::WriteCr2(cr2_);
-  bool fail_invalid = false;
-  if (SwitchToGuest(&frame_, &fail_invalid)) [[unlikely]]
-    return EndFailedEntry(fail_invalid);
-  cr2_ = ring0::ReadCr2();
+[[gnu::always_inline]] inline Exit VmxVcpu::Enter(VmxSwitchFrame* frame,
+                                                  bool launch) {
+  if (ring0::ReadCr2() != frame->cr2) [[unlikely]]
+    ring0::WriteCr2(frame->cr2);
+  if (launch ? LaunchGuest(frame) : ResumeGuest(frame)) [[unlikely]]
+    return Of(frame)->EndFailedEntry();
+  frame->cr2 = ring0::ReadCr2();
+  // Neither of these two exits with an event's delivery interrupted.
   const std::uint64_t reason = Vmcs::ReadUncounted(VmcsField::kExitReason);
-  const std::uint64_t idt_vectoring =
-      Vmcs::ReadUncounted(VmcsField::kIdtVectoring);
-  ++exits_;
-  // Bit 31: a failed entry, or an interrupted delivery.
-  if (static_cast<std::int32_t>(reason | idt_vectoring) < 0) [[unlikely]] {
-    return EndInterruptedDelivery(static_cast<std::uint32_t>(reason));
-  }
   if (reason == static_cast<std::uint64_t>(VmxExitReason::kCpuid)) {
-    return CpuidExitOf();
+    return CpuidExitOf(frame);
   }
   if (reason == static_cast<std::uint64_t>(VmxExitReason::kVmcall)) {
-    return HypercallExitOf();
+    return HypercallExitOf(frame);
   }
-  return DecodeExit(static_cast<std::uint32_t>(reason));
+  return Of(frame)->DecodeExit(static_cast<std::uint32_t>(reason));
 }
 
 [[gnu::always_inline]] inline Exit VmxVcpu::run() {
-  if (RegistersInUse()) [[unlikely]]
+  VmxSwitchFrame* frame = &frame_;
+  // Of all that the compiler knows, only this pointer lives on behind the
+  // switch: it must not think of it as a part of *this.
+  asm volatile("" : "+D"(frame));
+  if (frame->RegistersInUse()) [[unlikely]]
     return RunWithWork();
-  if (attention_ == kSkipDue) [[likely]] {
+  if (frame->attention == kSkipDue) [[likely]] {
+    const std::uint64_t interruptibility =
+        Vmcs::ReadUncounted(VmcsField::kGuestInterruptibility);
+    if ((interruptibility & vmx::kInterruptShadow) != 0) [[unlikely]]
+      return RunInShadow();
     SkipInstruction();
-  } else if (attention_ != 0) [[unlikely]] {
+  } else if (frame->attention != 0) [[unlikely]] {
     return RunWithWork();
   }
-  return Enter();
+  return Enter(frame, false);
 }
 
 }  // namespace worldswitch

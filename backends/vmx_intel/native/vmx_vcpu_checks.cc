@@ -109,7 +109,7 @@ class VcpuChecker {
     }
     return holds;
   }
-  // One run that exits so; handle_exit answers `disposition`.
+  // One run that exits so; `disposition`: whether the backend keeps the exit.
   bool Run(ExitReason reason, Disposition disposition,
            std::uint32_t index = 0) {
     exit_ = vcpu(index).run();
@@ -122,7 +122,8 @@ class VcpuChecker {
           .Append(" ")
           .AppendDecimal(exit_.raw);
     }
-    return Expect(vcpu(index).handle_exit(exit_) == disposition,
+    const bool resumes = disposition == Disposition::kResume;
+    return Expect(BackendResumes(vcpu(index), exit_) == resumes,
                   "another answer of handle_exit");
   }
   bool RunToOut(std::uint16_t port, std::uint32_t index = 0) {
