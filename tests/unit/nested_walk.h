@@ -25,8 +25,10 @@ class FakePages {
                                   std::size_t alignment) -> void* {
       auto& host = *static_cast<FakePages*>(context);
       if (pages > host.left_ || alignment > host.most_alignment) return nullptr;
-      void* memory = std::aligned_alloc(alignment, pages * kPageBytes);
-      if (memory == nullptr) return nullptr;
+      void* memory = nullptr;
+      if (posix_memalign(&memory, alignment, pages * kPageBytes) != 0) {
+        return nullptr;
+      }
       std::memset(memory, 0, pages * kPageBytes);
       host.left_ -= pages;
       host.given_[memory] = pages;
