@@ -12,6 +12,7 @@ constexpr std::uint64_t kAddressMask = 0x000f'ffff'ffff'f000;
 constexpr std::uint64_t kEptRead = 1;
 constexpr std::uint64_t kEptWrite = 2;
 constexpr std::uint64_t kEptExecute = 4;
+constexpr std::uint64_t kEptAll = kEptRead | kEptWrite | kEptExecute;
 constexpr std::uint64_t kEptWriteBack = 6 << 3;  // memory type of a leaf
 
 // NPT: those of long mode (APM 2, 5.3). Every nested access is a user access.
@@ -21,6 +22,10 @@ constexpr std::uint64_t kNptUser = 4;
 constexpr std::uint64_t kNptNoExecute = std::uint64_t{1} << 63;
 // A physical address that no CPU has: reserved.
 constexpr std::uint64_t kNptReserved = std::uint64_t{1} << 51;
+// What tells a page that allows everything, and how it looks there.
+constexpr std::uint64_t kNptRights =
+    kNptPresent | kNptWrite | kNptNoExecute | kNptReserved;
+constexpr std::uint64_t kNptAll = kNptPresent | kNptWrite;
 
 // Both: a leaf above the lowest level.
 constexpr std::uint64_t kLarge = 1 << 7;
@@ -77,28 +82,23 @@ void NestedTables::FreeTable(Table* table, int level) {
 
 std::uint64_t NestedTables::Link(const Table* table) const {
   return Physical(table) |
-         (format_ == NestedFormat::kEpt ? kEptRead | kEptWrite | kEptExecute
+         (format_ == NestedFormat::kEpt ? kEptAll
                                         : kNptPresent | kNptWrite | kNptUser);
 }
 
-std::uint64_t NestedTables::Leaf(Change change, const Range& range,
-                                 int level) const {
-  const std::uint64_t large = level > 0 ? kLarge : 0;
-  if (change == Change::kUnmap) return 0;
+// Never 0: where nothing is allowed there is a memory type, or U/S.
+std::uint64_t NestedTables::Leaf(std::uint64_t host_physical,
+                                 NestedAccess access, int level) const {
+  const std::uint64_t page = host_physical | (level > 0 ? kLarge : 0);
   if (format_ == NestedFormat::kEpt) {
-    if (change == Change::kPoison) return kEptWrite | large;
-    return range.host_physical | large | kEptWriteBack |
-           ((range.access & kNestedRead) != 0 ? kEptRead : 0) |
-           ((range.access & kNestedWrite) != 0 ? kEptWrite : 0) |
-           ((range.access & kNestedExecute) != 0 ? kEptExecute : 0);
+    return page | kEptWriteBack | ((access & kNestedRead) != 0 ? kEptRead : 0) |
+           ((access & kNestedWrite) != 0 ? kEptWrite : 0) |
+           ((access & kNestedExecute) != 0 ? kEptExecute : 0);
   }
-  if (change == Change::kPoison) {
-    return kNptReserved | kNptPresent | kNptWrite | kNptUser | large;
-  }
-  if (range.access == 0) return 0;
-  return range.host_physical | large | kNptPresent | kNptUser |
-         ((range.access & kNestedWrite) != 0 ? kNptWrite : 0) |
-         ((range.access & kNestedExecute) != 0 ? 0 : kNptNoExecute);
+  return page | kNptUser | (access != 0 ? kNptPresent : 0) |
+         ((access & kNestedWrite) != 0 ? kNptWrite : 0) |
+         ((access & kNestedExecute) != 0 ? 0 : kNptNoExecute) |
+         (access == kNestedPoison ? kNptReserved : 0);
 }
 
 bool NestedTables::Split(Table* table, unsigned index, int level) {
@@ -124,12 +124,15 @@ bool NestedTables::Apply(Change change, Range range) {
     for (int level = 3;; --level) {
       const unsigned index = Index(range.gpa, level);
       const bool has_below = table->below[index] != nullptr;
-      // Unmapping and poisoning keep to the pages there are.
+      // Unmapping keeps to the pages there are.
       const bool is_leaf = level == 0 || (!has_below && level <= largest &&
                                           Fits(range.gpa, range.host_physical,
                                                range.bytes, level));
       if (is_leaf) {
-        table->entries[index] = Leaf(change, range, level);
+        table->entries[index] =
+            change == Change::kMap
+                ? Leaf(range.host_physical, range.access, level)
+                : 0;
         const std::uint64_t done = LevelBytes(level);
         range.gpa += done;
         range.host_physical += change == Change::kMap ? done : 0;
@@ -163,12 +166,7 @@ bool NestedTables::MapOne(std::uint64_t gpa, std::uint64_t host_physical,
     table = table->below[index];
   }
   const unsigned index = Index(gpa, target);
-  table->entries[index] = Leaf(Change::kMap,
-                               {.gpa = gpa,
-                                .host_physical = host_physical,
-                                .bytes = BytesOf(size),
-                                .access = access},
-                               target);
+  table->entries[index] = Leaf(host_physical, access, target);
   if (table->below[index] != nullptr) {
     FreeTable(table->below[index], target - 1);
     table->below[index] = nullptr;
@@ -181,11 +179,6 @@ bool NestedTables::Unmap(std::uint64_t gpa, std::uint64_t bytes) {
                {.gpa = gpa, .host_physical = 0, .bytes = bytes, .access = 0});
 }
 
-bool NestedTables::Poison(std::uint64_t gpa, std::uint64_t bytes) {
-  return Apply(Change::kPoison,
-               {.gpa = gpa, .host_physical = 0, .bytes = bytes, .access = 0});
-}
-
 NestedTranslation NestedTables::Find(std::uint64_t gpa) const {
   const Table* table = root_;
   for (int level = 3;; --level) {
@@ -195,13 +188,17 @@ NestedTranslation NestedTables::Find(std::uint64_t gpa) const {
       continue;
     }
     const std::uint64_t entry = table->entries[index];
+    const bool is_ept = format_ == NestedFormat::kEpt;
     const bool present =
-        format_ == NestedFormat::kEpt
-            ? (entry & (kEptRead | kEptExecute)) != 0
-            : (entry & kNptPresent) != 0 && (entry & kNptReserved) == 0;
+        is_ept ? (entry & (kEptRead | kEptExecute)) != 0
+               : (entry & (kNptPresent | kNptReserved)) == kNptPresent;
+    const bool restricted =
+        entry != 0 && (is_ept ? (entry & kEptAll) != kEptAll
+                              : (entry & kNptRights) != kNptAll);
     if (!present) {
       // An entry above the largest page's level divides into those.
       return {.present = false,
+              .restricted = restricted,
               .host_physical = 0,
               .size = level > static_cast<int>(NestedPageSize::k1GiB)
                           ? NestedPageSize::k1GiB
@@ -209,6 +206,7 @@ NestedTranslation NestedTables::Find(std::uint64_t gpa) const {
     }
     const std::uint64_t offset = gpa & (LevelBytes(level) - 1);
     return {.present = true,
+            .restricted = restricted,
             .host_physical =
                 (entry & kAddressMask & ~(LevelBytes(level) - 1)) + offset,
             .size = static_cast<NestedPageSize>(level)};

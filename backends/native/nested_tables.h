@@ -18,17 +18,21 @@ namespace worldswitch {
 enum class NestedFormat : std::uint8_t { kEpt, kNpt };
 
 // What the guest may do with a page; combine with |. EPT holds any set but a
-// write without read (that is a misconfiguration, see Poison); NPT always
-// allows reading.
+// write without read; NPT allows reading with any.
 using NestedAccess = std::uint8_t;
 inline constexpr NestedAccess kNestedRead = 1;
 inline constexpr NestedAccess kNestedWrite = 2;
 inline constexpr NestedAccess kNestedExecute = 4;
 inline constexpr NestedAccess kNestedAll =
     kNestedRead | kNestedWrite | kNestedExecute;
+// What no page can be: the next touch is an EPT misconfiguration (writable, not
+// readable), or a nested page fault with RSVD set in its error code.
+inline constexpr NestedAccess kNestedPoison = kNestedWrite;
 
 struct NestedTranslation {
   bool present = false;
+  // Mapped with less than kNestedAll, which may be nothing.
+  bool restricted = false;
   std::uint64_t host_physical = 0;
   // Of the page, or of the piece that no table below divides further.
   NestedPageSize size = NestedPageSize::k4KiB;
@@ -64,15 +68,12 @@ class NestedTables {
   // The next touch is an EPT violation or a nested page fault. Pages larger
   // than the range are split.
   bool Unmap(std::uint64_t gpa, std::uint64_t bytes);
-  // The next touch is an EPT misconfiguration (writable, not readable), or a
-  // nested page fault with RSVD set in its error code.
-  bool Poison(std::uint64_t gpa, std::uint64_t bytes);
 
   NestedTranslation Find(std::uint64_t gpa) const;
 
  private:
   struct Table;  // a page of entries, and where the tables below lie
-  enum class Change : std::uint8_t { kMap, kUnmap, kPoison };
+  enum class Change : std::uint8_t { kMap, kUnmap };
   struct Range {
     std::uint64_t gpa;
     std::uint64_t host_physical;
@@ -84,7 +85,8 @@ class NestedTables {
   Table* NewTable() const;
   void FreeTable(Table* table, int level);
   bool Apply(Change change, Range range);
-  std::uint64_t Leaf(Change change, const Range& range, int level) const;
+  std::uint64_t Leaf(std::uint64_t host_physical, NestedAccess access,
+                     int level) const;
   std::uint64_t Link(const Table* table) const;
   bool Split(Table* table, unsigned index, int level);
 

@@ -6,6 +6,8 @@
 # Exit code: 0 both booted it, 1 one did not (and what came), 77 skipped (and
 # why).
 set -uo pipefail
+# shellcheck source=native/bochs.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../native/bochs.sh"
 build=$1
 iso=$build/bin/worldswitch-native.iso
 for program in grub-mkrescue xorriso mformat qemu-system-x86_64 bochs-bin; do
@@ -26,53 +28,39 @@ if ! cmake --build "$build" --target worldswitch-native-iso >"$work/made" 2>&1; 
   exit 1
 fi
 
-# boots NAME COMMAND...: whether $work/NAME has measured rows within 40 s.
+# boots NAME COMMAND...: whether $work/NAME/serial has measured rows within 40 s.
 boots() {
-  local name=$1 pid
+  local name=$1 serial=$work/$1/serial pid
   shift
-  TERM=xterm timeout -s KILL 40 "$@" </dev/null >"$work/$name.out" 2>&1 &
+  timeout -s KILL 40 "$@" </dev/null >"$work/$name/screen" 2>&1 &
   pid=$!
   while kill -0 "$pid" 2>/dev/null &&
-    ! grep -qsE '^@(measured|done) ' "$work/$name"; do
+    ! grep -qsE '^@(measured|done) ' "$serial"; do
     sleep 0.05
   done
   # The emulator is timeout's child.
   pkill -KILL -P "$pid" 2>/dev/null
   wait "$pid" 2>/dev/null
-  if grep -qs '^@worldswitch 1' "$work/$name" &&
-    grep -qs '^@info backend ' "$work/$name" &&
-    grep -qs '^@measured ' "$work/$name"; then
+  if grep -qs '^@worldswitch 1' "$serial" &&
+    grep -qs '^@info backend ' "$serial" &&
+    grep -qs '^@measured ' "$serial"; then
     echo "ok: $name"
     return 0
   fi
   echo "FAIL: $name; the serial line gave:"
-  strings "$work/$name" | tail -n 20
-  tail -n 5 "$work/$name.out"
+  strings "$serial" | tail -n 20
+  tail -n 5 "$work/$name/screen"
   return 1
 }
 
-cat >"$work/bochsrc" <<END
-display_library: term
-cpu: model=corei7_haswell_4770, count=1, ips=1000000, reset_on_triple_fault=0, ignore_bad_msrs=1
-memory: guest=64, host=64
-romimage: file=$firmware/BIOS-bochs-latest
-vgaromimage: file=$firmware/VGABIOS-lgpl-latest
-ata0-master: type=cdrom, path=$iso, status=inserted
-boot: cdrom
-com1: enabled=1, mode=file, dev=$work/bochs
-log: $work/bochs.log
-panic: action=report, cpu0=report
-error: action=ignore
-info: action=ignore
-debug: action=ignore
-clock: sync=none, time0=1700000000
-sound: driver=dummy
-speaker: enabled=0
-END
-yes c | head -n 20000 >"$work/rc"
-
 code=0
-boots bochs bochs-bin -q -f "$work/bochsrc" -rc "$work/rc" || code=1
+mkdir "$work/bochs" "$work/qemu"
+prepare_bochs "$work/bochs" corei7_haswell_4770 \
+  "romimage: file=$firmware/BIOS-bochs-latest" \
+  "vgaromimage: file=$firmware/VGABIOS-lgpl-latest" \
+  "ata0-master: type=cdrom, path=$iso, status=inserted" \
+  "boot: cdrom"
+boots bochs "${bochs_command[@]}" || code=1
 boots qemu qemu-system-x86_64 -cdrom "$iso" -accel tcg -cpu max -m 64 \
-  -nodefaults -display none -serial "file:$work/qemu" -no-reboot || code=1
+  -nodefaults -display none -serial "file:$work/qemu/serial" -no-reboot || code=1
 exit "$code"

@@ -4,77 +4,20 @@
 #include "backends/native/nested_tables.h"
 
 #include <cstdint>
-#include <cstdlib>
-#include <cstring>
-#include <map>
 #include <optional>
 
 #include "gtest/gtest.h"
+#include "tests/unit/nested_walk.h"
 
 namespace worldswitch {
 namespace {
 
 constexpr std::uint64_t kMiB2 = 2 << 20;
 constexpr std::uint64_t kGiB = 1 << 30;
-constexpr std::uint64_t kAddress = 0x000f'ffff'ffff'f000;
 
-// A host whose physical addresses are its own, with so many pages.
-class FakePages {
- public:
-  explicit FakePages(std::size_t pages = 1000) : left_(pages) {
-    services_.context = this;
-    services_.allocate_pages = [](void* context, std::size_t pages,
-                                  std::size_t alignment) -> void* {
-      auto& host = *static_cast<FakePages*>(context);
-      if (pages > host.left_) return nullptr;
-      void* memory = std::aligned_alloc(alignment, pages * kPageBytes);
-      std::memset(memory, 0, pages * kPageBytes);
-      host.left_ -= pages;
-      host.given_[memory] = pages;
-      return memory;
-    };
-    services_.free_pages = [](void* context, void* first, std::size_t pages) {
-      auto& host = *static_cast<FakePages*>(context);
-      EXPECT_EQ(host.given_[first], pages);
-      host.given_.erase(first);
-      host.left_ += pages;
-      std::free(first);
-    };
-    services_.physical_address = [](void*, const void* address) {
-      return reinterpret_cast<std::uint64_t>(address);
-    };
-  }
-  ~FakePages() { EXPECT_TRUE(given_.empty()) << "pages were not given back"; }
-
-  const HostServices& services() const { return services_; }
-
- private:
-  HostServices services_;
-  std::size_t left_;
-  std::map<void*, std::size_t> given_;
-};
-
-struct Leaf {
-  std::uint64_t entry;
-  int level;
-};
-
-// The entry that maps gpa, or the one that says that nothing does.
-Leaf Walk(const NestedTables& tables, std::uint64_t gpa, NestedFormat format) {
-  const std::uint64_t present = format == NestedFormat::kEpt ? 7 : 1;
-  std::uint64_t table = tables.root();
-  for (int level = 3;; --level) {
-    std::uint64_t entry = 0;
-    std::memcpy(&entry,
-                reinterpret_cast<const void*>(
-                    table + (gpa >> (12 + 9 * level)) % 512 * 8),
-                sizeof(entry));
-    const bool large = (entry & 0x80) != 0;
-    if (level == 0 || large || (entry & present) == 0) return {entry, level};
-    // A link allows everything: what a page allows its leaf says.
-    EXPECT_EQ(entry & 0xfff, 7u);
-    table = entry & kAddress;
-  }
+NestedLeaf Walk(const NestedTables& tables, std::uint64_t gpa,
+                NestedFormat format) {
+  return Walk(tables.root(), gpa, format);
 }
 
 class NestedTablesTest : public ::testing::Test {
@@ -91,7 +34,7 @@ class NestedTablesTest : public ::testing::Test {
 TEST_F(NestedTablesTest, EptLeavesAreWriteBackAndReadWriteExecute) {
   NestedTables& tables = Make(NestedFormat::kEpt, NestedPageSize::k4KiB);
   ASSERT_TRUE(tables.Map(0x5000, 0x12'3000, 0x2000));
-  const Leaf leaf = Walk(tables, 0x6000, NestedFormat::kEpt);
+  const NestedLeaf leaf = Walk(tables, 0x6000, NestedFormat::kEpt);
   EXPECT_EQ(leaf.level, 0);
   // R, W, X, and memory type 6 in bits 5:3; bit 7 is no size here.
   EXPECT_EQ(leaf.entry, 0x12'4000u | 7u | 6u << 3);
@@ -102,7 +45,7 @@ TEST_F(NestedTablesTest, EptLeavesAreWriteBackAndReadWriteExecute) {
 TEST_F(NestedTablesTest, EptLeavesOfEverySize) {
   NestedTables& tables = Make(NestedFormat::kEpt, NestedPageSize::k1GiB);
   ASSERT_TRUE(tables.Map(0, 4 * kGiB, kGiB + kMiB2 + 0x1000));
-  Leaf leaf = Walk(tables, 0, NestedFormat::kEpt);
+  NestedLeaf leaf = Walk(tables, 0, NestedFormat::kEpt);
   EXPECT_EQ(leaf.level, 2);
   EXPECT_EQ(leaf.entry, 4 * kGiB | 7u | 6u << 3 | 1u << 7);
   leaf = Walk(tables, kGiB, NestedFormat::kEpt);
@@ -111,6 +54,21 @@ TEST_F(NestedTablesTest, EptLeavesOfEverySize) {
   leaf = Walk(tables, kGiB + kMiB2, NestedFormat::kEpt);
   EXPECT_EQ(leaf.level, 0);
   EXPECT_EQ(leaf.entry, (5 * kGiB + kMiB2) | 7u | 6u << 3);
+}
+
+TEST_F(NestedTablesTest, NptLeavesOfEverySize) {
+  NestedTables& tables = Make(NestedFormat::kNpt, NestedPageSize::k1GiB);
+  ASSERT_TRUE(tables.Map(0, 4 * kGiB, kGiB + kMiB2 + 0x1000));
+  NestedLeaf leaf = Walk(tables, 0x1234, NestedFormat::kNpt);
+  EXPECT_EQ(leaf.level, 2);
+  EXPECT_EQ(leaf.entry, 4 * kGiB | 7u | 1u << 7);
+  leaf = Walk(tables, kGiB, NestedFormat::kNpt);
+  EXPECT_EQ(leaf.level, 1);
+  EXPECT_EQ(leaf.entry, 5 * kGiB | 7u | 1u << 7);
+  leaf = Walk(tables, kGiB + kMiB2, NestedFormat::kNpt);
+  EXPECT_EQ(leaf.level, 0);
+  EXPECT_EQ(leaf.entry, (5 * kGiB + kMiB2) | 7u);
+  EXPECT_EQ(Walk(tables, kGiB + kMiB2 + 0x1000, NestedFormat::kNpt).entry, 0u);
 }
 
 TEST_F(NestedTablesTest, PagesAreNoLargerThanAskedOrAligned) {
@@ -147,7 +105,7 @@ TEST_F(NestedTablesTest, UnmappingSplitsWhatIsLarger) {
   EXPECT_EQ(Walk(tables, 0x20'3000, NestedFormat::kEpt).entry, 0u);
   EXPECT_FALSE(tables.Find(0x20'3000).present);
   // Its neighbours lead where they did, at the sizes that are left.
-  Leaf leaf = Walk(tables, 0x20'2000, NestedFormat::kEpt);
+  NestedLeaf leaf = Walk(tables, 0x20'2000, NestedFormat::kEpt);
   EXPECT_EQ(leaf.level, 0);
   EXPECT_EQ(leaf.entry, (4 * kGiB + 0x20'2000) | 7u | 6u << 3);
   leaf = Walk(tables, 0x40'0000, NestedFormat::kEpt);
@@ -159,20 +117,21 @@ TEST_F(NestedTablesTest, UnmappingSplitsWhatIsLarger) {
 TEST_F(NestedTablesTest, PoisonIsWhatTheCpuRefuses) {
   NestedTables& ept = Make(NestedFormat::kEpt, NestedPageSize::k2MiB);
   ASSERT_TRUE(ept.Map(0, 0, kMiB2));
-  ASSERT_TRUE(ept.Poison(0x1000, 0x1000));
+  ASSERT_TRUE(ept.MapOne(0x1000, 0, NestedPageSize::k4KiB, kNestedPoison));
   // Writable and not readable: a misconfiguration, not a violation.
   EXPECT_EQ(Walk(ept, 0x1000, NestedFormat::kEpt).entry & 7, 2u);
   EXPECT_FALSE(ept.Find(0x1000).present);
   EXPECT_TRUE(ept.Find(0x2000).present);
   // Where nothing was mapped, too.
-  ASSERT_TRUE(ept.Poison(0xd0'0000, 0x1000));
+  ASSERT_TRUE(ept.MapOne(0xd0'0000, 0, NestedPageSize::k4KiB, kNestedPoison));
   EXPECT_EQ(Walk(ept, 0xd0'0000, NestedFormat::kEpt).entry & 7, 2u);
 
   NestedTables& npt = Make(NestedFormat::kNpt, NestedPageSize::k4KiB);
-  ASSERT_TRUE(npt.Poison(0x1000, 0x1000));
+  ASSERT_TRUE(npt.MapOne(0x1000, 0, NestedPageSize::k4KiB, kNestedPoison));
   const std::uint64_t entry = Walk(npt, 0x1000, NestedFormat::kNpt).entry;
   EXPECT_EQ(entry & 1, 1u);
-  EXPECT_NE(entry & std::uint64_t{1} << 51, 0u);
+  EXPECT_NE(entry & std::uint64_t{1} << 51, 0u)
+      << "a physical address beyond all";
   EXPECT_FALSE(npt.Find(0x1000).present);
 }
 
@@ -193,7 +152,7 @@ TEST_F(NestedTablesTest, FindTellsSizesAndOffsets) {
 TEST_F(NestedTablesTest, MapOneIsExactlyThatPage) {
   NestedTables& tables = Make(NestedFormat::kEpt, NestedPageSize::k4KiB);
   ASSERT_TRUE(tables.MapOne(8 * kGiB, kGiB, NestedPageSize::k1GiB));
-  Leaf leaf = Walk(tables, 8 * kGiB, NestedFormat::kEpt);
+  NestedLeaf leaf = Walk(tables, 8 * kGiB, NestedFormat::kEpt);
   EXPECT_EQ(leaf.level, 2);
   EXPECT_EQ(leaf.entry, kGiB | 7u | 6u << 3 | 1u << 7);
   // In the place of smaller ones, whose tables are given back.
@@ -209,11 +168,47 @@ TEST_F(NestedTablesTest, MapOneIsExactlyThatPage) {
   EXPECT_EQ(tables.Find(kMiB2 + 0x2000).host_physical, 4 * kMiB2 + 0x2000);
 }
 
-TEST_F(NestedTablesTest, EptMapOneWithoutAccessIsNotPresent) {
-  NestedTables& tables = Make(NestedFormat::kEpt, NestedPageSize::k2MiB);
-  ASSERT_TRUE(tables.MapOne(kMiB2, kMiB2, NestedPageSize::k2MiB, 0));
-  EXPECT_EQ(Walk(tables, kMiB2, NestedFormat::kEpt).entry & 7, 0u);
-  EXPECT_FALSE(tables.Find(kMiB2).present);
+TEST_F(NestedTablesTest, MapOneWithoutAccessIsNotPresent) {
+  NestedTables& ept = Make(NestedFormat::kEpt, NestedPageSize::k2MiB);
+  ASSERT_TRUE(ept.MapOne(kMiB2, kMiB2, NestedPageSize::k2MiB, 0));
+  EXPECT_EQ(Walk(ept, kMiB2, NestedFormat::kEpt).entry & 7, 0u);
+  EXPECT_FALSE(ept.Find(kMiB2).present);
+  NestedTables& npt = Make(NestedFormat::kNpt, NestedPageSize::k2MiB);
+  ASSERT_TRUE(npt.MapOne(kMiB2, kMiB2, NestedPageSize::k2MiB, 0));
+  EXPECT_EQ(Walk(npt, kMiB2, NestedFormat::kNpt).entry & 1, 0u);
+  EXPECT_FALSE(npt.Find(kMiB2).present);
+}
+
+TEST_F(NestedTablesTest, RestrictedIsWhatAllowsLessThanAll) {
+  for (const NestedFormat format : {NestedFormat::kEpt, NestedFormat::kNpt}) {
+    NestedTables& tables = Make(format, NestedPageSize::k2MiB);
+    EXPECT_FALSE(tables.Find(0).restricted);
+    ASSERT_TRUE(tables.Map(0, 0, kMiB2));
+    EXPECT_FALSE(tables.Find(0).restricted);
+    std::uint64_t page = 0;
+    for (const NestedAccess access :
+         {NestedAccess{0}, kNestedRead,
+          NestedAccess{kNestedRead | kNestedWrite},
+          NestedAccess{kNestedRead | kNestedExecute}, kNestedPoison}) {
+      page += kPageBytes;
+      // At address 0, too: no bit of it makes an entry.
+      ASSERT_TRUE(tables.MapOne(page, 0, NestedPageSize::k4KiB, access));
+      EXPECT_TRUE(tables.Find(page).restricted) << int{access};
+    }
+    ASSERT_TRUE(tables.Unmap(0, kMiB2));
+    EXPECT_FALSE(tables.Find(page).restricted);
+  }
+}
+
+TEST_F(NestedTablesTest, ARestrictedPageIsSplitIntoSuchPages) {
+  for (const NestedFormat format : {NestedFormat::kEpt, NestedFormat::kNpt}) {
+    NestedTables& tables = Make(format, NestedPageSize::k2MiB);
+    ASSERT_TRUE(tables.MapOne(0, kMiB2, NestedPageSize::k2MiB, 0));
+    ASSERT_TRUE(tables.Unmap(0x3000, 0x1000));
+    EXPECT_FALSE(tables.Find(0x3000).restricted);
+    EXPECT_TRUE(tables.Find(0x4000).restricted);
+    EXPECT_FALSE(tables.Find(0x4000).present);
+  }
 }
 
 TEST_F(NestedTablesTest, MappingAgainReplaces) {

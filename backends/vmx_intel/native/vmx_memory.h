@@ -1,34 +1,28 @@
-// The guest-physical memory of one VM: host pages, the EPT that maps them, and
-// pages that the caller has taken in hand (core/features/processor_controls.h).
+// The guest-physical memory of one VM, in EPT's format, with the EPT pointer
+// that leads there. INVEPT is done here.
 //
-// One thread at a time, between runs; INVEPT is done here. Freestanding.
+// One thread at a time, between runs. Freestanding.
 
 #ifndef WORLDSWITCH_BACKENDS_VMX_INTEL_NATIVE_VMX_MEMORY_H_
 #define WORLDSWITCH_BACKENDS_VMX_INTEL_NATIVE_VMX_MEMORY_H_
 
-#include <cstddef>
 #include <cstdint>
 
-#include "backends/native/host_services.h"
-#include "backends/native/nested_tables.h"
+#include "backends/native/nested_memory.h"
 #include "backends/vmx_intel/vmx_capability.h"
-#include "core/features/processor_controls.h"
-#include "core/vm_ops.h"
 
 namespace worldswitch {
-
-// Whether the CPU's EPT has pages of that size.
-bool HasEptPages(const VmxCapabilities& capabilities, NestedPageSize size);
 
 class VmxMemory {
  public:
   // What a violation at some address asks for.
   enum class Fault : std::uint8_t {
-    kServe,   // memory without its page: Serve puts it there
-    kCaller,  // a page that the caller has made so
+    kServe,   // memory: Serve, and if that cannot, the caller
     kDevice,  // no memory
   };
 
+  // largest: of the pages that map it; those that the CPU lacks are not used.
+  // accessed_dirty: EPT's flags, where the CPU has them.
   VmxMemory(const HostServices& host, const VmxCapabilities& capabilities,
             NestedPageSize largest, bool accessed_dirty);
   ~VmxMemory();
@@ -38,52 +32,29 @@ class VmxMemory {
   // bytes: a multiple of 4096. False: the host has no such piece.
   bool Create(std::uint64_t bytes);
 
-  MemoryView view() const;
+  MemoryView view() const { return memory_.view(); }
   std::uint64_t eptp() const { return eptp_; }
 
-  Fault FaultAt(std::uint64_t gpa) const;
-  // kServe: maps the page. False: no page for a table, or the page was there.
-  bool Serve(std::uint64_t gpa);
+  Fault FaultAt(std::uint64_t gpa) const {
+    return memory_.Contains(gpa) ? Fault::kServe : Fault::kDevice;
+  }
+  // False: the page is as the caller asked for it. Nothing to invalidate: what
+  // is not present is not cached, and the violation itself has invalidated what
+  // led there.
+  bool Serve(std::uint64_t gpa) { return memory_.Serve(gpa); }
 
   Result Discard(std::uint64_t gpa, std::uint64_t length);
   Result MapAlias(std::uint64_t gpa, NestedPageSize size, std::uint64_t* alias);
   Result SetPage(std::uint64_t gpa, NestedPageState state);
 
+ private:
   // INVEPT of this EPT.
   void Invalidate() const;
 
- private:
-  struct Page {
-    std::uint64_t gpa = 0;
-    std::uint64_t bytes = 0;
-    NestedPageState state = NestedPageState::kMapped;
-  };
-  // Where guest-physical addresses lead: memory, or one of the aliases.
-  struct Region {
-    std::uint64_t gpa = 0;
-    std::uint64_t bytes = 0;  // 0: not there
-    std::uint64_t host_physical = 0;
-
-    bool Contains(std::uint64_t address) const {
-      return address >= gpa && address - gpa < bytes;
-    }
-  };
-  static constexpr std::size_t kAliases = 3;
-  static constexpr std::size_t kPages = 32;
-
-  const Region* RegionOf(std::uint64_t gpa) const;
-  const Page* PageOf(std::uint64_t gpa) const;
-  bool Apply(const Page& page);
-
-  const HostServices& host_;
-  const VmxCapabilities& capabilities_;
-  NestedTables tables_;
-  HostPages pages_;
-  std::uint64_t bytes_ = 0;
-  std::uint64_t eptp_ = 0;
-  std::uint64_t invept_type_ = 0;
-  Region regions_[1 + kAliases];  // the memory, then one alias for each size
-  Page set_[kPages];              // states other than kMapped; bytes 0: free
+  NestedMemory memory_;
+  const std::uint64_t eptp_bits_;  // all but the address
+  const std::uint64_t invept_type_;
+  std::uint64_t eptp_ = 0;  // 0: not created
 };
 
 }  // namespace worldswitch
