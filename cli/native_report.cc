@@ -69,7 +69,7 @@ std::string OverruledText(const NativeLog& log) {
 // In the words of FindTscFrequency, with what a measurement leaves open.
 std::string TscSourceOf(const NativeLog& log) {
   if (TscHz(log) <= 0) return kNoValue;
-  const std::string source = log.InfoOf("tsc_source");
+  std::string source = log.InfoOf("tsc_source");
   if (source.empty()) return "the image";
   if (!absl::StartsWith(source, "measured")) return source;
   return absl::StrCat(source, " to ", log.InfoOf("tsc_pit_error_ppm"), " ppm",
