@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <array>
+#include <cmath>
+#include <cstdint>
 #include <iostream>
 #include <map>
 #include <utility>
@@ -43,21 +45,61 @@ std::string EngineOf(const NativeLog& log) {
 
 // Ticks a second, as the image found them; 0 where it could not, and in a lab.
 double TscHz(const NativeLog& log) {
-  double hz = 0;
+  std::uint64_t hz = 0;
   const std::string text = log.InfoOf("tsc_hz");
-  if (NativeUnit(log) != "ticks" || !absl::SimpleAtod(text, &hz)) return 0;
-  return hz;
+  if (NativeUnit(log) != "ticks" || !absl::SimpleAtoi(text, &hz)) return 0;
+  return static_cast<double>(hz);
 }
 
-// What the boot was told or counted, and not what machine it was on.
-bool IsOfTheBoot(const std::string& name) {
-  for (const char* prefix : {kKnobPrefix, kPathPrefix, "random.", "loop"}) {
+// What a leaf of CPUID says that the measurement overruled: "; CPUID 15h says
+// 2500000000 Hz", or "". Leaf 16H has whole MHz, and not the TSC's own: only
+// what is off by more than 1 % contradicts.
+std::string OverruledText(const NativeLog& log) {
+  std::uint64_t said = 0;
+  if (absl::SimpleAtoi(log.InfoOf("tsc_cpuid_15h_hz"), &said)) {
+    return absl::StrFormat("; CPUID 15h says %d Hz", said);
+  }
+  if (absl::SimpleAtoi(log.InfoOf("tsc_cpuid_16h_hz"), &said) &&
+      std::abs(static_cast<double>(said) - TscHz(log)) > TscHz(log) / 100) {
+    return absl::StrFormat("; CPUID 16h says %d Hz", said);
+  }
+  return "";
+}
+
+// In the words of FindTscFrequency, with what a measurement leaves open.
+std::string TscSourceOf(const NativeLog& log) {
+  if (TscHz(log) <= 0) return kNoValue;
+  std::string source = log.InfoOf("tsc_source");
+  if (source.empty()) return "the image";
+  if (!absl::StartsWith(source, "measured")) return source;
+  return absl::StrCat(source, " to ", log.InfoOf("tsc_pit_error_ppm"), " ppm",
+                      OverruledText(log));
+}
+
+std::string UnitText(const NativeLog& log) {
+  const double hz = TscHz(log);
+  if (hz > 0) {
+    return absl::StrFormat("TSC ticks of %.3f ns (%.1f MHz, %s)",
+                           kNanosecondsPerSecond / hz, hz / kHertzPerMegahertz,
+                           TscSourceOf(log));
+  }
+  if (NativeUnit(log) != "ticks") return NativeUnit(log);
+  return "ticks of the TSC, whose frequency is not known";
+}
+
+// What the boot was told or counted, and not what machine it was on. A measured
+// frequency is never the same twice.
+bool IsOfTheBoot(const std::string& name, bool measured) {
+  if (name == "tsc_hz" && measured) return true;
+  for (const char* prefix :
+       {kKnobPrefix, kPathPrefix, "random.", "loop", "tsc_pit_"}) {
     if (absl::StartsWith(name, prefix)) return true;
   }
   return false;
 }
 
 Fingerprint FingerprintOf(const NativeLog& log) {
+  const bool measured = !absl::StartsWith(TscSourceOf(log), "CPUID");
   Fingerprint machine;
   std::vector<Fact> stay;  // the hash is of these
   for (const Fact& fact : log.info) {
@@ -65,10 +107,10 @@ Fingerprint FingerprintOf(const NativeLog& log) {
     const bool of_lab = absl::StartsWith(fact.name, kLabPrefix);
     machine.facts.push_back(
         {of_lab ? fact.name : absl::StrCat("native.", fact.name), fact.value});
-    if (!IsOfTheBoot(fact.name)) stay.push_back(machine.facts.back());
+    if (!IsOfTheBoot(fact.name, measured)) stay.push_back(machine.facts.back());
   }
   machine.tsc_hz = TscHz(log);
-  machine.tsc_source = machine.tsc_hz > 0 ? "the image" : kNoValue;
+  machine.tsc_source = TscSourceOf(log);
   machine.hash = FingerprintHash(stay);
   return machine;
 }
@@ -99,8 +141,38 @@ std::string FactsOf(const NativeLog& log, const char* prefix) {
 
 void AddLine(const char* label, const std::string& text, std::string* to) {
   if (text.empty()) return;
-  const std::string head = absl::StrFormat("%-9s", label);
+  const std::string head = absl::StrFormat("%-8s ", label);
   absl::StrAppend(to, Wrap(absl::StrCat(head, text), head.size()));
+}
+
+// What the figures of a boot outside our labs suffer from.
+void AddCaveats(const NativeLog& log, std::string* to) {
+  if (!FactsOf(log, kLabPrefix).empty()) return;
+  const std::string emulator = log.InfoOf("emulator");
+  if (emulator == "TCGTCGTCGTCG") {
+    AddLine("emulator:",
+            emulator +
+                " (QEMU): a tick is an instruction only if it was told to "
+                "count them (-icount); no figure is a time of a processor's",
+            to);
+  } else {
+    AddLine("emulator:", emulator, to);
+  }
+  if (NativeUnit(log) != "ticks") return;
+  const std::string hypervisor = log.InfoOf("hypervisor");
+  if (!hypervisor.empty()) {
+    AddLine("distorted:",
+            absl::StrCat("under the hypervisor ", hypervisor,
+                         ": its exits are in every figure (boot the image on "
+                         "the machine itself)"),
+            to);
+  }
+  if (log.InfoOf("tsc_invariant") == "no") {
+    AddLine("distorted:",
+            "the TSC is not invariant: ticks change with frequency and sleep "
+            "(measure on another machine)",
+            to);
+  }
 }
 
 std::string CountsOf(const std::vector<NativeCheck>& checks) {
@@ -162,14 +234,9 @@ std::string NativeHead(const NativeLog& log) {
           &text);
   AddLine("cpu:", absl::StrCat(log.InfoOf("vendor"), " ", log.InfoOf("cpu")),
           &text);
-  const double hz = TscHz(log);
-  AddLine("unit:",
-          hz > 0 ? absl::StrFormat("TSC ticks of %.3f ns (%.1f MHz)",
-                                   kNanosecondsPerSecond / hz,
-                                   hz / kHertzPerMegahertz)
-                 : NativeUnit(log),
-          &text);
+  AddLine("unit:", UnitText(log), &text);
   AddLine("lab:", FactsOf(log, kLabPrefix), &text);
+  AddCaveats(log, &text);
   AddLine("refused:", FactsOf(log, kRefusedPrefix), &text);
   if (log.repetitions > 0) {
     AddLine("run:",

@@ -32,7 +32,7 @@ class NativeOutputs {
   bool to_stderr_ = false;
 };
 
-// "instructions" in a log made in a lab, else "ticks".
+// "instructions" in a log made in a lab or another emulator, else "ticks".
 std::string NativeUnit(const NativeLog& log);
 
 // The machine, by the facts of the log: a line for each kind of fact.

@@ -4,10 +4,20 @@
 // by the reader. Lines may end in CR LF.
 //
 //   @worldswitch 1                      the format's version; begins the log
-//   @info KEY TEXT...                   facts: backend, cpu, vendor, tsc,
-//   knob.*,
+//   @info KEY TEXT...                   facts: vendor, cpu, backend, knob.*,
 //                                       refused.* (a control that was wanted
 //                                       and that the CPU does not have), path.*
+//     emulator                          TCGTCGTCGTCG (QEMU's own) or Bochs: a
+//                                       tick is no time here
+//     hypervisor                        its signature of CPUID 40000000H, or
+//                                       unnamed
+//     tsc_invariant                     yes or no: CPUID 80000007H:EDX[8]
+//     tsc_hz, tsc_source                ticks a second, not in an emulator;
+//                                       from CPUID 15h, measured by the PIT,
+//                                       CPUID 16h, or not known and no tsc_hz
+//     tsc_cpuid_15h_hz, tsc_pit_hz,     what each source says, where it says
+//     tsc_pit_error_ppm,                anything
+//     tsc_cpuid_16h_hz
 //   @row SCENARIO MODE                  MODE: real, ring0, ring3, or - for none
 //   @why VERDICT TEXT...                the row has no figures: unsupported,
 //                                       unproven or hangs, and why

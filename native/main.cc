@@ -22,6 +22,8 @@
 #include "native/path_runner.h"
 #include "native/random_runner.h"
 #include "native/run_guard.h"
+#include "native/text.h"
+#include "native/tsc_report.h"
 #include "native/vm_maker.h"
 
 namespace worldswitch::native {
@@ -70,6 +72,26 @@ class CpuText {
  private:
   char text_[49] = "";
 };
+
+// What the CPU is, and whether it is one. False: an emulator, whose ticks are
+// instructions or whatever else it takes for time. QEMU's own answers so (TCG)
+// whether it counts instructions or not; under KVM it answers KVM's.
+bool ReportCpu() {
+  LogInfo("vendor", CpuText::Vendor().c_str());
+  LogInfo("cpu", CpuText::Brand().c_str());
+  if (IsBochs()) {
+    LogInfo("emulator", "Bochs");
+    return false;
+  }
+  constexpr std::uint32_t kHypervisor = 1u << 31;  // CPUID.01H:ECX
+  if ((Cpuid(1).ecx & kHypervisor) == 0) return true;
+  const CpuidLeaf leaf = Cpuid(0x40000000);
+  const std::uint32_t signature[] = {leaf.ebx, leaf.ecx, leaf.edx, 0};
+  const auto* const name = reinterpret_cast<const char*>(signature);
+  const bool emulated = Equal(name, "TCGTCGTCGTCG");
+  LogInfo(emulated ? "emulator" : "hypervisor", *name != 0 ? name : "unnamed");
+  return !emulated;
+}
 
 [[noreturn]] void EndWithUsage(const UsageError& error) {
   console.Text("usage: ");
@@ -179,8 +201,7 @@ bool DoCommands(NativeBackend& backend, const Options& options) {
   SetShutdownPort(boot_information.own_rom());
   SetUpMemory(boot_information);
   run_guard.SetUp();
-  LogInfo("vendor", CpuText::Vendor().c_str());
-  LogInfo("cpu", CpuText::Brand().c_str());
+  const bool ticks_are_time = ReportCpu();
   LogInfo("memory_kib", Pages().free_pages() * kPageBytes / 1024);
   Options options;
   UsageError error;
@@ -191,6 +212,7 @@ bool DoCommands(NativeBackend& backend, const Options& options) {
     SetActivity("exception", 0);
     asm volatile("ud2");
   }
+  ReportTsc(ticks_are_time);
   NativeBackend& backend = FindBackend();
   LogInfo("backend", backend.name());
   const char* why = "";

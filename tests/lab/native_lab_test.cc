@@ -87,6 +87,11 @@ TEST_P(EachNativeLabTest, TheDefaultSetIsProvenAndTheSameEveryTime) {
   const Json json = Json::parse(ReadFile(Path("json")));
   EXPECT_EQ(json["context"]["unit"], "instructions");
   EXPECT_EQ(json["context"]["backend"], lab.backend);
+  // A tick is no time here.
+  EXPECT_EQ(json["context"]["tsc_hz"], 0);
+  EXPECT_THAT(ReadFile(Path("log")),
+              AllOf(HasSubstr("@info emulator "), HasSubstr("tsc_invariant"),
+                    Not(HasSubstr("tsc_hz"))));
   for (const char* name :
        {"user/pio_out/mode:ring0", "user/pio_in/mode:real",
         "user/mmio_write/mode:ring3", "user/hlt/mode:ring0",

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
@@ -67,7 +68,8 @@ TEST_F(ImportTest, ARealMachinesLogIsShownInTicks) {
   EXPECT_THAT(
       outcome.out,
       AllOf(HasSubstr("backend vmx_intel, engine vmx_native"),
-            HasSubstr("Some CPU"), HasSubstr("TSC ticks of 0.400 ns"),
+            HasSubstr("Some CPU"),
+            HasSubstr("TSC ticks of 0.400 ns (2500.0 MHz, the image)"),
             HasSubstr("vpid on"), HasSubstr("PAUSE-loop exiting"),
             HasSubstr("native/cpuid"), HasSubstr("1425"),
             HasSubstr("VMREADs, VMWRITEs an iteration"),
@@ -90,6 +92,87 @@ TEST_F(ImportTest, ARealMachinesLogIsShownInTicks) {
   EXPECT_EQ(json["benchmarks"][0]["real_time"], 580.0);
   const std::string raw = ReadFile(Path("raw"));
   EXPECT_EQ(std::count(raw.begin(), raw.end(), '\n'), 101);
+}
+
+// A log of nothing but facts.
+std::string LogOf(const std::string& facts) {
+  return "@worldswitch 1\n@info vendor AuthenticAMD\n@info backend svm_amd\n" +
+         facts + kRow + "@done 0\n";
+}
+
+TEST_F(ImportTest, TheFrequencysSourceIsToldAndWhatItLeavesOpen) {
+  const Outcome told = Import(
+      LogOf("@info tsc_invariant yes\n@info tsc_hz 2500000000\n"
+            "@info tsc_source CPUID 15h\n@info tsc_cpuid_15h_hz 2500000000\n"
+            "@info tsc_pit_hz 2500012345\n"
+            "@info tsc_pit_error_ppm 47\n"),
+      {"--json", Path("json")});
+  EXPECT_EQ(told.code, 0) << told.err;
+  EXPECT_THAT(told.out,
+              AllOf(HasSubstr("TSC ticks of 0.400 ns (2500.0 MHz, CPUID 15h)"),
+                    Not(HasSubstr("distorted"))));
+  const Json json = Json::parse(ReadFile(Path("json")));
+  EXPECT_EQ(json["context"]["tsc_hz"], 2500000000.0);
+  EXPECT_EQ(json["context"]["tsc_source"], "CPUID 15h");
+
+  const auto measured = [this](const std::string& leaf) {
+    return Import(LogOf("@info tsc_hz 3700000000\n"
+                        "@info tsc_source measured by the PIT\n" +
+                        leaf + "@info tsc_pit_error_ppm 47\n"))
+        .out;
+  };
+  EXPECT_THAT(measured("@info tsc_cpuid_15h_hz 3600000000\n"),
+              HasSubstr("0.270 ns (3700.0 MHz, measured by the PIT to 47 ppm; "
+                        "CPUID 15h says 3600000000"));
+  EXPECT_THAT(measured("@info tsc_cpuid_16h_hz 2600000000\n"),
+              HasSubstr("to 47 ppm; CPUID 16h says 2600000000"));
+  // Rounded, and not of the TSC.
+  EXPECT_THAT(measured("@info tsc_cpuid_16h_hz 3690000000\n"),
+              HasSubstr("to 47 ppm)"));
+
+  const Outcome unknown =
+      Import(LogOf("@info tsc_source not known\n"), {"--json", Path("json")});
+  EXPECT_THAT(unknown.out,
+              AllOf(HasSubstr("ticks of the TSC, whose frequency is not known"),
+                    Not(HasSubstr(" ns"))));
+  EXPECT_EQ(Json::parse(ReadFile(Path("json")))["context"]["tsc_hz"], 0);
+}
+
+TEST_F(ImportTest, AMeasuredFrequencyIsNoPartOfTheMachine) {
+  const auto hash = [this](const std::string& facts) -> std::string {
+    Import(LogOf(facts), {"--json", Path("json")});
+    return Json::parse(ReadFile(Path("json")))["context"]["fingerprint_hash"];
+  };
+  const auto measured = [](const char* hz) {
+    return absl::StrCat("@info tsc_hz ", hz,
+                        "\n@info tsc_source measured by the PIT\n"
+                        "@info tsc_pit_hz ",
+                        hz, "\n@info tsc_pit_error_ppm 47\n");
+  };
+  EXPECT_EQ(hash(measured("3700000000")), hash(measured("3700012345")));
+  EXPECT_NE(hash("@info tsc_hz 25\n@info tsc_source CPUID 15h\n"),
+            hash("@info tsc_hz 26\n@info tsc_source CPUID 15h\n"));
+}
+
+TEST_F(ImportTest, WhatDistortsIsTold) {
+  const Outcome outcome =
+      Import(LogOf("@info hypervisor KVMKVMKVM\n@info tsc_invariant no\n"
+                   "@info tsc_hz 2500000000\n"));
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("under the hypervisor KVMKVMKVM"),
+                                 HasSubstr("the TSC is not invariant"),
+                                 HasSubstr("TSC ticks of 0.400 ns")));
+}
+
+TEST_F(ImportTest, AnEmulatorsTicksAreNoTimeOutsideALabEither) {
+  const Outcome outcome =
+      Import(LogOf("@info emulator TCGTCGTCGTCG\n@info tsc_invariant no\n"
+                   "@info tsc_hz 1000000000\n"),
+             {"--json", Path("json")});
+  EXPECT_THAT(outcome.out,
+              AllOf(HasSubstr("unit:    instructions"),
+                    HasSubstr("emulator: TCGTCGTCGTCG"),
+                    Not(HasSubstr("distorted")), Not(HasSubstr(" ns"))));
+  EXPECT_EQ(Json::parse(ReadFile(Path("json")))["context"]["tsc_hz"], 0);
 }
 
 TEST_F(ImportTest, ALabsLogIsShownInInstructions) {
