@@ -8,6 +8,7 @@
 #include "bench/scenario.h"
 #include "bench/tsc.h"
 #include "core/features/processor_controls.h"
+#include "guests/page_window.h"
 
 namespace worldswitch {
 namespace {
@@ -139,12 +140,6 @@ ExitRole OnTimer(ExitScene& scene, Exit& exit) {
 
 // ---- Page faults: one nested page, unmapped again before every touch ----
 
-// Guest-linear, the last 2 MiB that the guest's tables map before the APICs'.
-constexpr std::uint64_t kWindow = std::uint64_t{511} << 21;
-constexpr std::uint64_t kWindowEntry = WS_PAGE_DIRECTORY + 511 * 8;
-constexpr std::uint64_t kWindowMask = (std::uint64_t{1} << 21) - 1;
-constexpr std::uint64_t kEntryFlags = 0xfff;
-
 std::uint64_t Load64(const std::byte* from) {
   std::uint64_t value = 0;
   __builtin_memcpy(&value, from, sizeof(value));
@@ -167,9 +162,7 @@ bool PrepareNestedPage(VmOps& vm) {
       controls->map_alias(WS_TOUCH, size, &alias) != Result::kOk) {
     return false;
   }
-  const std::uint64_t flags = Load64(memory + kWindowEntry) & kEntryFlags;
-  Store64(memory + kWindowEntry, (alias & ~kWindowMask) | flags);
-  Store64(memory + WS_MAILBOX_ARG0, kWindow | (alias & kWindowMask));
+  Store64(memory + WS_MAILBOX_ARG0, LeadWindowTo(memory, alias));
   Store64(memory + WS_MAILBOX_ARG1, alias);
   return true;
 }

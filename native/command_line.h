@@ -7,7 +7,7 @@
 //                                          --virtual or --final
 //   path         the loop's own path, counted
 //   conformance  the contract's clauses    --clause GLOB, --mode M
-//   failures     refused entries, provoked
+//   failures     refused entries and refused pages, provoked
 //   random       random guests             --runs N, --seed S
 //   report       what the CPU can do, what was refused
 //   exception    an exception of the image's own, to see it reported

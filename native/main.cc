@@ -19,6 +19,7 @@
 #include "native/log_format.h"
 #include "native/log_writer.h"
 #include "native/machine_end.h"
+#include "native/page_checks.h"
 #include "native/path_runner.h"
 #include "native/random_runner.h"
 #include "native/run_guard.h"
@@ -181,6 +182,7 @@ bool DoCommands(NativeBackend& backend, const Options& options) {
     } else {
       RunSvmFailureChecks(backend, kImageHost, checks);
     }
+    RunPageChecks(maker, checks);
   }
   if (options.random) {
     RunRandomGuests(maker, kImageHost, options.runs, options.seed, checks);

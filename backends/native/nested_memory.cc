@@ -58,10 +58,6 @@ const NestedMemory::Region* NestedMemory::RegionOf(std::uint64_t gpa) const {
                                                               : nullptr;
 }
 
-bool NestedMemory::IsAlias(std::uint64_t gpa) const {
-  return gpa >= kFirstAlias && Contains(gpa);
-}
-
 bool NestedMemory::MapPage(const Region& region, std::uint64_t gpa,
                            NestedPageSize size, NestedAccess access) {
   const std::uint64_t page = AlignDown(gpa, size);

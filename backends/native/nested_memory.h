@@ -40,7 +40,6 @@ class NestedMemory {
 
   // Memory or an alias of it, in whatever state.
   bool Contains(std::uint64_t gpa) const { return RegionOf(gpa) != nullptr; }
-  bool IsAlias(std::uint64_t gpa) const;
 
   // Takes the pages away; they read as zeros when they are mapped again, and
   // are in no asked-for state. False: no page for a table is left, or not pages

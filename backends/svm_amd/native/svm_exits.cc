@@ -259,19 +259,20 @@ Exit SvmVcpu::DecodeNestedPageFault() {
   const std::uint64_t gpa = frame_.vmcb.control.exit_info2;
   const std::uint64_t info = frame_.vmcb.control.exit_info1;
   ++counters_[static_cast<std::size_t>(Counter::kPageFaultsTaken)];
-  const bool in_memory = gpa < parts_.memory.view().size;
+  // A misconfigured page is nobody's.
+  const bool is_memory =
+      parts_.memory.Contains(gpa) && !SvmPageFaultInfo::kReserved.IsSet(info);
   // One that hit the delivery of an event, a walk of the guest's page tables or
   // a fetch is no access of the instruction.
   const bool by_instruction =
       !SvmInterruption::kValid.IsSet(frame_.vmcb.control.exit_int_info) &&
       !SvmNestedPageFaultInfo::kPageTables.IsSet(info) &&
       !SvmPageFaultInfo::kFetch.IsSet(info);
-  const bool device = !in_memory || SvmPageFaultInfo::kReserved.IsSet(info);
   Exit exit;
   exit.raw = code();
   MemoryInstruction instruction;
   std::uint8_t bytes[kMaxInstructionBytes];
-  if (device && by_instruction && !parts_.memory.IsAlias(gpa) &&
+  if (!is_memory && by_instruction &&
       DecodeMemoryInstruction(bytes, ReadInstruction(bytes), code_size(),
                               &instruction)) {
     ++counters_[static_cast<std::size_t>(Counter::kMmioExits)];
@@ -286,7 +287,8 @@ Exit SvmVcpu::DecodeNestedPageFault() {
   }
   exit.reason = ExitReason::kPageFault;
   exit.page_fault = {.gpa = gpa, .access = info};
-  return in_memory ? ForBackend(exit) : exit;
+  exit.for_backend = is_memory;
+  return exit;
 }
 
 // ---- The instruction at RIP -------------------------------------------------

@@ -314,9 +314,10 @@ Exit VmxVcpu::DecodeNestedFault(std::uint32_t reason) {
         VmcsField::kGuestInterruptibility,
         vmcs_.Read(VmcsField::kGuestInterruptibility) | vmx::kBlockedByNmi);
   }
-  const VmxMemory::Fault fault = shared_.memory.FaultAt(gpa);
+  // A misconfigured page is nobody's.
+  const bool is_memory = violation && shared_.memory.Contains(gpa);
   Exit exit;
-  if (!violation || fault == VmxMemory::Fault::kDevice) {
+  if (!is_memory) {
     if (DecodeMmio(reason, gpa, &exit)) return exit;
   } else {
     Count(Counter::kPageFaultsTaken);
@@ -324,7 +325,7 @@ Exit VmxVcpu::DecodeNestedFault(std::uint32_t reason) {
   exit.reason = ExitReason::kPageFault;
   exit.raw = reason;
   exit.page_fault = {.gpa = gpa, .access = qualification};
-  exit.for_backend = fault == VmxMemory::Fault::kServe;
+  exit.for_backend = is_memory;
   return exit;
 }
 

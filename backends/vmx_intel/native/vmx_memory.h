@@ -15,12 +15,6 @@ namespace worldswitch {
 
 class VmxMemory {
  public:
-  // What a violation at some address asks for.
-  enum class Fault : std::uint8_t {
-    kServe,   // memory: Serve, and if that cannot, the caller
-    kDevice,  // no memory
-  };
-
   // largest: of the pages that map it; those that the CPU lacks are not used.
   // accessed_dirty: EPT's flags, where the CPU has them.
   VmxMemory(const HostServices& host, const VmxCapabilities& capabilities,
@@ -35,9 +29,7 @@ class VmxMemory {
   MemoryView view() const { return memory_.view(); }
   std::uint64_t eptp() const { return eptp_; }
 
-  Fault FaultAt(std::uint64_t gpa) const {
-    return memory_.Contains(gpa) ? Fault::kServe : Fault::kDevice;
-  }
+  bool Contains(std::uint64_t gpa) const { return memory_.Contains(gpa); }
   // False: the page is as the caller asked for it. Nothing to invalidate: what
   // is not present is not cached, and the violation itself has invalidated what
   // led there.
