@@ -287,7 +287,8 @@ Exit SvmVcpu::DecodeNestedPageFault() {
   }
   exit.reason = ExitReason::kPageFault;
   exit.page_fault = {.gpa = gpa, .access = info};
-  exit.for_backend = is_memory;
+  // An alias is there, or as somebody asked for it.
+  exit.for_backend = is_memory && gpa < parts_.memory.view().size;
   return exit;
 }
 

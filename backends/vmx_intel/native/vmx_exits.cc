@@ -325,7 +325,8 @@ Exit VmxVcpu::DecodeNestedFault(std::uint32_t reason) {
   exit.reason = ExitReason::kPageFault;
   exit.raw = reason;
   exit.page_fault = {.gpa = gpa, .access = qualification};
-  exit.for_backend = is_memory;
+  // An alias is there, or as somebody asked for it.
+  exit.for_backend = is_memory && gpa < shared_.memory.view().size;
   return exit;
 }
 
