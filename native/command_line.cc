@@ -6,6 +6,18 @@ namespace {
 constexpr std::uint64_t kMostSamples = 100'000;
 constexpr std::uint64_t kMostRepetitions = 100;
 
+struct Command {
+  const char* name;
+  bool Options::*flag;
+};
+constexpr Command kCommands[] = {{"bench", &Options::bench},
+                                 {"path", &Options::path},
+                                 {"conformance", &Options::conformance},
+                                 {"failures", &Options::failures},
+                                 {"random", &Options::random},
+                                 {"report", &Options::report},
+                                 {"exception", &Options::exception}};
+
 class Parser {
  public:
   Parser(const char* line, Options* options, UsageError* error)
@@ -21,35 +33,17 @@ class Parser {
       if (!skip && !Take(word)) return false;
     }
     bool any = false;
-    for (const Command& command : Commands()) any = any || *command.flag;
+    for (const Command& command : kCommands) {
+      any = any || options_.*command.flag;
+    }
     if (any) return true;
     return Fail({}, "no command");
   }
 
  private:
-  struct Command {
-    const char* name;
-    bool* flag;
-  };
-  struct CommandList {
-    Command items[7];
-    const Command* begin() const { return items; }
-    const Command* end() const { return items + 7; }
-  };
-
-  CommandList Commands() {
-    return {{{"bench", &options_.bench},
-             {"path", &options_.path},
-             {"conformance", &options_.conformance},
-             {"failures", &options_.failures},
-             {"random", &options_.random},
-             {"report", &options_.report},
-             {"exception", &options_.exception}}};
-  }
-
   bool* FlagOf(TextView word) {
-    for (const Command& command : Commands()) {
-      if (Equal(word, command.name)) return command.flag;
+    for (const Command& command : kCommands) {
+      if (Equal(word, command.name)) return &(options_.*command.flag);
     }
     return nullptr;
   }

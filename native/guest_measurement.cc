@@ -11,7 +11,6 @@ constexpr std::uint32_t kBlock = 50;  // iterations
 constexpr std::uint32_t kWarmUpWindows = 4;
 constexpr std::uint32_t kWarmUpCap = 40;
 constexpr std::int64_t kWarmUpParts = 20;  // 1 of them may be the difference
-constexpr std::uint32_t kBatches = 5;
 constexpr std::uint32_t kMostInBatch = 200;
 constexpr std::uint32_t kFewestInBatch = 10;
 // As 100 samples to 40 iterations.
@@ -199,8 +198,7 @@ bool GuestMeasurement::TakeBatches(std::uint32_t samples) {
   if (count < kFewestInBatch) count = kFewestInBatch;
   count = Smaller(count, scenario_.max_block);
   BeginCounters();
-  for (std::uint32_t i = 0; i < kBatches; ++i) {
-    Batch& batch = into_->batches[i];
+  for (Batch& batch : into_->batches) {
     batch.count = count;
     if (!RunBatch(BlockCommand::kBatch, count, &batch.with, true) ||
         !RunBatch(BlockCommand::kBatchControl, count, &batch.without, false)) {

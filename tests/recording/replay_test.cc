@@ -53,7 +53,9 @@ class ReplayTest : public ::testing::Test {
 
   // A script that the session can be run against where there is no machine.
   std::string Script() const {
-    std::string text;
+    // The session posts an interrupt at the first HLT; the second exits with
+    // its delivery interrupted.
+    std::string text = "hlt\n";
     for (int round = 1; round <= kRounds + 1; ++round) {
       absl::StrAppend(
           &text,
@@ -62,7 +64,7 @@ class ReplayTest : public ::testing::Test {
           "in port=0x83 size=4 length=2\n"
           "mmio_write gpa=0xd0010 data=7f\nmmio_read gpa=0xd0011 size=1\n"
           "out port=0x84 size=1 data=aa\n"
-          "interrupts on\nhlt raw=5\ninterrupts off\n"
+          "interrupts on\nhlt raw=5 undelivered=1\ninterrupts off\n"
           "out port=0x85 size=1 data=99\nhypercall number=7 arguments=1,2\n");
     }
     // The session ends at what it does not know.
@@ -155,6 +157,8 @@ TEST_F(ReplayTest, AScriptRecordedAndReplayed) {
       Run("recorder:backend=scripted:script=" + Script() + ",file=" + file);
   ASSERT_TRUE(recorded.ok()) << recorded.status();
   EXPECT_THAT(recorded->ending, HasSubstr("Hypercall"));
+  EXPECT_THAT(recorded->trace,
+              HasSubstr("run Hlt raw 5 for the backend\nhandle_exit 1\n"));
   absl::StatusOr<Session> replayed = Run("scripted:recording=" + file);
   ASSERT_TRUE(replayed.ok()) << replayed.status();
   EXPECT_EQ(replayed->trace, recorded->trace);

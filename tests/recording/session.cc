@@ -62,7 +62,8 @@ std::string Data(const void* data, std::size_t size) {
 
 std::string Describe(const Exit& exit) {
   std::string text =
-      absl::StrCat(ExitReasonName(exit.reason), " raw ", absl::Hex(exit.raw));
+      absl::StrCat(ExitReasonName(exit.reason), " raw ", absl::Hex(exit.raw),
+                   exit.for_backend ? " for the backend" : "");
   switch (exit.reason) {
     case ExitReason::kIo:
       absl::StrAppendFormat(&text, " %s port %#x size %d count %d",

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "backends/scripted/scripted_vcpu.h"
+#include "core/host/forwarding.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -77,7 +78,8 @@ enum class Calls { kDirect, kVirtual };
 
 class VcpuLoopTest : public ::testing::TestWithParam<Calls> {
  protected:
-  Exit Enter(ScriptedVcpu& vcpu, Handler& handler) {
+  template <typename Vcpu>
+  Exit Enter(Vcpu& vcpu, Handler& handler) {
     if (GetParam() == Calls::kDirect) {
       return vcpu_enter_guest(vcpu, context_, handler);
     }
@@ -133,6 +135,46 @@ TEST_P(VcpuLoopTest, HandsOverExitsAndCountsThemByReason) {
   EXPECT_EQ(context_.exits(ExitReason::kHlt), 1u);
   EXPECT_EQ(context_.exits(ExitReason::kError), 0u);
   EXPECT_EQ(vcpu.entries(), 6u);
+}
+
+// Has something left to do with each OUT to kPort, and keeps the first.
+class KeepingVcpu final : public ForwardingVcpu {
+ public:
+  static constexpr std::uint16_t kPort = 0x40;
+  using ForwardingVcpu::ForwardingVcpu;
+
+  Exit run() override {
+    Exit exit = ForwardingVcpu::run();
+    exit.for_backend = exit.reason == ExitReason::kIo && exit.io.port == kPort;
+    return exit;
+  }
+  Disposition handle_exit(const Exit& exit) override {
+    asked.push_back(exit.io.port);
+    return asked.size() == 1 ? Disposition::kResume : Disposition::kToCaller;
+  }
+
+  std::vector<int> asked;
+};
+
+TEST_P(VcpuLoopTest, AsksTheBackendAboutItsExitsAndNoOthers) {
+  ScriptedVcpu inner(Script()
+                         .Out(0x10, 1, {'a'})
+                         .Out(KeepingVcpu::kPort, 1, {'b'})
+                         .MmioRead(0xfee0'0000, 4)
+                         .Out(KeepingVcpu::kPort, 1, {'c'})
+                         .Hlt());
+  KeepingVcpu vcpu(inner);
+  std::vector<int> ports;
+  Handler handler([&ports](Exit& exit) {
+    if (exit.reason == ExitReason::kIo) ports.push_back(exit.io.port);
+    return ReturnOnHlt(exit);
+  });
+  EXPECT_EQ(Enter(vcpu, handler).reason, ExitReason::kHlt);
+  EXPECT_THAT(vcpu.asked, ElementsAre(KeepingVcpu::kPort, KeepingVcpu::kPort));
+  EXPECT_THAT(ports, ElementsAre(0x10, KeepingVcpu::kPort));
+  EXPECT_THAT(handler.seen, ElementsAre(ExitReason::kIo, ExitReason::kMmio,
+                                        ExitReason::kIo, ExitReason::kHlt));
+  EXPECT_EQ(context_.exits(ExitReason::kIo), 3u);  // the kept one too
 }
 
 TEST_P(VcpuLoopTest, ReturnsTheVeryExitTheHandlerStoppedAt) {
