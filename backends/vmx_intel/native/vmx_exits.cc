@@ -202,13 +202,7 @@ Exit VmxVcpu::DecodeException() {
   if (event.vector() == kPageFaultVector) {
     frame_.cr2 = vmcs_.Read(VmcsField::kExitQualification);
   }
-  if (event.vector() == kDebugException) {
-    // What the exception would have set in DR6.
-    debug_registers_.Write(vmcs_, 6,
-                           (debug_registers_.Read(vmcs_, 6) |
-                            vmcs_.Read(VmcsField::kExitQualification)) &
-                               0xffff'ffff);
-  }
+  if (event.vector() == kDebugException) PrepareDebugException();
   // It goes on to the guest, unless the caller cancels it.
   if (!QueueException(event)) return MakeExit(ExitReason::kShutdown, kRaw);
   Exit exit;
@@ -218,6 +212,22 @@ Exit VmxVcpu::DecodeException() {
   // One that only this engine asked for goes on to the guest unseen.
   exit.for_backend = (shared_.asked_exceptions >> event.vector() & 1) == 0;
   return exit;
+}
+
+// What the guest's #DB would have done before its delivery, had it not exited
+// (SDM 3C, "VM Exits": DR6, DR7 and the shadow of an STI are as before it).
+void VmxVcpu::PrepareDebugException() {
+  constexpr std::uint64_t kGeneralDetect = 1u << 13;  // of DR7
+  debug_registers_.Write(vmcs_, 6,
+                         (debug_registers_.Read(vmcs_, 6) |
+                          vmcs_.Read(VmcsField::kExitQualification)) &
+                             0xffff'ffff);
+  const std::uint64_t dr7 = vmcs_.Read(VmcsField::kGuestDr7);
+  if ((dr7 & kGeneralDetect) != 0) {
+    vmcs_.Write(VmcsField::kGuestDr7, dr7 & ~kGeneralDetect);
+  }
+  // With it, and a step pending, the entry would be refused.
+  EndInterruptShadow(vmcs_.Read(VmcsField::kGuestInterruptibility));
 }
 
 Exit VmxVcpu::DecodeIo() {

@@ -57,8 +57,8 @@ constexpr NativeKnob kKnobs[] = {
      .maximum = kMax32,
      .default_value = 0,
      .unit = "mask of vectors",
-     .meaning = "exceptions of the guest that exit to the caller; #AC always "
-                "exits, and is delivered",
+     .meaning = "exceptions of the guest that exit to the caller; #DB and #AC "
+                "always exit, and are delivered",
      .applied_by = "exception bitmap (0x4004)"},
     {.name = "preemption_timer",
      .maximum = std::uint64_t{kMax32} << 5,

@@ -14,6 +14,7 @@ constexpr std::uint32_t kRevisionMask = 0x7fff'ffff;
 constexpr unsigned kCapInvvpidSingle = 41;  // of IA32_VMX_EPT_VPID_CAP
 
 constexpr std::uint8_t kGeneralProtection = 13;
+constexpr std::uint8_t kDebugException = 1;
 constexpr std::uint8_t kAlignmentCheck = 17;
 
 }  // namespace
@@ -110,10 +111,11 @@ void VmxVcpu::Relaunch() {
 }
 
 void VmxVcpu::WriteExceptionBitmap() {
-  // #AC: a guest can keep the CPU in an endless chain of them, which nothing
-  // but their exits ends.
-  vmcs_.Write(VmcsField::kExceptionBitmap,
-              shared_.asked_exceptions | 1u << kAlignmentCheck);
+  // A guest can keep the CPU in an endless chain of these, each raised by the
+  // delivery of the one before, which nothing but their exits ends.
+  vmcs_.Write(VmcsField::kExceptionBitmap, shared_.asked_exceptions |
+                                               1u << kDebugException |
+                                               1u << kAlignmentCheck);
 }
 
 void VmxVcpu::FlushLinear() {

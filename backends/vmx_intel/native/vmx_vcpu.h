@@ -198,6 +198,7 @@ class VmxVcpu final : public VcpuOps {
   void SkipLater();
   Exit DecodeIrqWindow();
   Exit DecodeException();
+  void PrepareDebugException();
   Exit DecodeExternalInterrupt();
   Exit DecodeIo();
   Exit DecodeMsr(std::uint32_t reason);
