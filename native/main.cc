@@ -7,6 +7,7 @@
 #include "native/activity.h"
 #include "native/bench_runner.h"
 #include "native/boot_information.h"
+#include "native/chain_check.h"
 #include "native/check_log.h"
 #include "native/checks.h"
 #include "native/command_line.h"
@@ -183,6 +184,7 @@ bool DoCommands(NativeBackend& backend, const Options& options) {
       RunSvmFailureChecks(backend, kImageHost, checks);
     }
     RunPageChecks(maker, checks);
+    RunChainCheck(maker, checks);
   }
   if (options.random) {
     RunRandomGuests(maker, kImageHost, options.runs, options.seed, checks);

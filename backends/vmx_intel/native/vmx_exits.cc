@@ -50,6 +50,9 @@ bool IsMissingInstruction(std::uint64_t raw) {
   }
 }
 
+// By the host's IDT; on return they are off again.
+void TakeHostInterrupts() { asm volatile("sti\n\tnop\n\tcli" : : : "memory"); }
+
 // Left to handle_exit.
 Exit ForBackend(Exit exit) {
   exit.for_backend = true;
@@ -164,8 +167,7 @@ Exit VmxVcpu::DecodeExternalInterrupt() {
                                       static_cast<std::uint8_t>(information));
     }
   } else {
-    // It is pending still, and the host's IDT takes it here.
-    asm volatile("sti\n\tnop\n\tcli" : : : "memory");
+    TakeHostInterrupts();  // it is pending still
   }
   // A handler that kicked: this is the answer.
   if (Attending(kKicked)) {
@@ -377,6 +379,11 @@ Disposition VmxVcpu::handle_exit(const Exit& exit) {
       if (events_.busy()) return Disposition::kToCaller;
       MakeCurrent();
       RaiseException(kInvalidOpcode, false);
+      break;
+    case ExitReason::kException:
+      // The guest will have it. In a chain of them nothing else may interrupt:
+      // not a guest that never gets to an instruction.
+      TakeHostInterrupts();
       break;
     default:  // the host, or the guest, has had it
       break;
