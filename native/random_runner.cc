@@ -29,12 +29,13 @@ constexpr std::uint64_t kProgressEvery = 1000;
 
 // QEMU 7.2 aborts where a guest's watchpoint is hit while an exception is
 // delivered to the guest (cpu_check_watchpoint takes a lock that is held), so
-// there a guest that writes a debug register ends. EFER is not written there:
-// see KeepsLme.
+// there a guest that writes a debug register ends. So does one that writes CR4,
+// and EFER is not written: see KeepsLme.
 bool KeepFromWhatEndsQemu(NativeVm& vm) {
   auto* const controls = FeatureOf<ProcessorControls>(vm);
   return controls != nullptr &&
          controls->set_intercept(Intercept::kMovDr, true) == Result::kOk &&
+         controls->set_intercept(Intercept::kMovToCr4, true) == Result::kOk &&
          controls->set_msr_intercept(kEferMsr, false, true) == Result::kOk;
 }
 
@@ -163,6 +164,9 @@ class RandomGuest {
         return false;
       case ExitReason::kIo:
         return exit.io.port != WS_PORT_FAULT;
+      case ExitReason::kControlRegister:
+        return !IsQemu() || exit.register_access.number != 4 ||
+               !exit.register_access.is_write;
       case ExitReason::kDebugRegister:
         return !exit.register_access.is_write || !IsQemu();
       default:
@@ -312,10 +316,9 @@ void RunRandomGuests(VmMaker& maker, const HostServices& host,
     ClearBreakpoints();
     if (IsQemu() && !KeepFromWhatEndsQemu(*vm)) {
       maker.Destroy(vm);
-      sink.Check(
-          "random.guests", CheckVerdict::kFailed,
-          "MOV to DR, or a write of EFER, cannot be intercepted, as QEMU "
-          "needs");
+      sink.Check("random.guests", CheckVerdict::kFailed,
+                 "writes of DRs, CR4 or EFER cannot be intercepted, as QEMU "
+                 "needs");
       return;
     }
     RandomGuest(*vm, seed + run, exits).Run();
