@@ -21,7 +21,7 @@ constexpr std::uint8_t kCode[] = {
 };
 constexpr std::uint32_t kHandler = 12;
 static_assert(kCode[kHandler] == 0x90);
-constexpr std::uint64_t kVector = 1 * 4;  // of #DB, in the IVT
+constexpr std::uint64_t kVectorEntry = 4;  // of #DB, 1, in the IVT
 
 }  // namespace
 
@@ -38,7 +38,7 @@ void RunChainCheck(VmMaker& maker, CheckSink& sink) {
   VcpuOps& vcpu = vm->vcpu(0);
   RegisterFile& file = vcpu.registers();
   const auto handler = static_cast<std::uint32_t>(file.general.rip + kHandler);
-  __builtin_memcpy(vm->memory().At(kVector, sizeof(handler)), &handler,
+  __builtin_memcpy(vm->memory().At(kVectorEntry, sizeof(handler)), &handler,
                    sizeof(handler));
   file.general.rbx = handler;
   file.dirty |= kGeneralRegisters;
