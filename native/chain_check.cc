@@ -21,7 +21,8 @@ constexpr std::uint8_t kCode[] = {
 };
 constexpr std::uint32_t kHandler = 12;
 static_assert(kCode[kHandler] == 0x90);
-constexpr std::uint64_t kVectorEntry = 4;  // of #DB, 1, in the IVT
+constexpr std::uint32_t kMost = 1'000'000;  // far more than the timer takes
+constexpr std::uint64_t kVectorEntry = 4;   // of #DB, 1, in the IVT
 
 }  // namespace
 
@@ -49,15 +50,19 @@ void RunChainCheck(VmMaker& maker, CheckSink& sink) {
   do {
     exit = vcpu.run();
     exceptions += exit.reason == ExitReason::kException ? 1 : 0;
-  } while (BackendResumes(vcpu, exit) ||
-           exit.reason == ExitReason::kDebugRegister);
+  } while ((BackendResumes(vcpu, exit) ||
+            exit.reason == ExitReason::kDebugRegister) &&
+           exceptions < kMost);
   run_guard.End();
   maker.Destroy(vm);
   TextLine text;
   text.AppendDecimal(exceptions).Append(" exits for #DB, then ");
   DescribeExit(exit, &text);
   CheckVerdict verdict = CheckVerdict::kFailed;
-  if (exit.reason == ExitReason::kInterrupted) verdict = CheckVerdict::kPassed;
+  if (exit.reason == ExitReason::kInterrupted ||
+      (exceptions == kMost && !run_guard.has_timer())) {
+    verdict = CheckVerdict::kPassed;
+  }
   // No breakpoint on an instruction here.
   if (exit.reason == ExitReason::kHlt) verdict = CheckVerdict::kSkipped;
   sink.Check(kName, verdict, text.c_str());
