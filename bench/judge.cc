@@ -3,8 +3,10 @@
 #include <cmath>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
 
 namespace worldswitch {
 namespace {
@@ -128,11 +130,13 @@ std::uint8_t FlagsOf(const NoiseDelta& delta) {
 
 void Judge(Row& row, Verdict verdict, const std::string& why,
            const std::string& evidence) {
+  constexpr absl::string_view kDisagree = "repetitions disagree: ";
+  // The first that did otherwise stays the reason.
+  if (absl::StartsWith(row.why, kDisagree)) return;
   const bool first = row.verdict == Verdict::kPending;
   if (!first && row.verdict != verdict) {
     row.verdict = Verdict::kUnproven;
-    row.why = absl::StrCat("repetitions disagree: ", row.evidence, "; then ",
-                           evidence);
+    row.why = absl::StrCat(kDisagree, row.evidence, "; then ", evidence);
     return;
   }
   if (first) {

@@ -238,6 +238,7 @@ std::string NativeHead(const NativeLog& log) {
   AddLine("lab:", FactsOf(log, kLabPrefix), &text);
   AddCaveats(log, &text);
   AddLine("refused:", FactsOf(log, kRefusedPrefix), &text);
+  AddLine("without:", log.InfoOf("random.without"), &text);
   if (log.repetitions > 0) {
     AddLine("run:",
             absl::StrFormat("%d repetitions of %d samples, a new VM each",

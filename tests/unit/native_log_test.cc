@@ -98,6 +98,12 @@ TEST(NativeLogTest, EveryRepetitionIsJudged) {
                                  one_missed, "@end")}));
   EXPECT_EQ(log.rows[0].verdict, Verdict::kUnproven);
   EXPECT_THAT(log.rows[0].why, HasSubstr("repetitions disagree"));
+  // It stays the reason, whatever comes behind it.
+  const std::string disagreement = log.rows[0].why;
+  log = Read(LogOf({absl::StrCat("@row irq/inject ring0\n", repetition,
+                                 one_missed, repetition, "@end")}));
+  EXPECT_EQ(log.rows[0].verdict, Verdict::kUnproven);
+  EXPECT_EQ(log.rows[0].why, disagreement);
   log = Read(
       LogOf({absl::StrCat("@row irq/inject ring0\n", one_missed, "@end")}));
   EXPECT_EQ(log.rows[0].why,
