@@ -223,6 +223,12 @@ inline Exit MakeExit(ExitReason reason, std::uint64_t raw = 0,
 }
 static_assert(sizeof(Exit) <= 48, "an Exit is copied per world switch");
 
+// The same exit, left to handle_exit.
+inline Exit ForBackend(Exit exit) {
+  exit.for_backend = true;
+  return exit;
+}
+
 // True: whoever serves exits gets it as it is. Else the backend or the loop
 // looks at it first, and may keep it.
 inline bool IsForHandler(const Exit& exit) {

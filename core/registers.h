@@ -9,6 +9,7 @@
 #ifndef WORLDSWITCH_CORE_REGISTERS_H_
 #define WORLDSWITCH_CORE_REGISTERS_H_
 
+#include <cstddef>
 #include <cstdint>
 
 namespace worldswitch {
@@ -64,6 +65,27 @@ struct RegisterFile {
   // What the caller changed since; reaches the guest at the next `run`, or at
   // once by commit_registers. Only groups that are cached may become dirty.
   RegisterSet dirty = kNoRegisters;
+
+  // Bits of InUse's argument: any group that is in the set.
+  static constexpr std::uint32_t kWanted = 0xff;
+  static constexpr std::uint32_t kCached = 0xff00;
+  static constexpr std::uint32_t kDirty = 0xff0000;
+
+  // Whether one of `sets` has a group. One load: they lie side by side.
+  bool InUse(std::uint32_t sets) const {
+    static_assert(offsetof(RegisterFile, cached) ==
+                  offsetof(RegisterFile, wanted) + 1);
+    static_assert(offsetof(RegisterFile, dirty) ==
+                  offsetof(RegisterFile, wanted) + 2);
+    static_assert(offsetof(RegisterFile, wanted) + sizeof(std::uint32_t) <=
+                  sizeof(RegisterFile));
+    std::uint32_t all = 0;
+    __builtin_memcpy(&all,
+                     reinterpret_cast<const std::byte*>(this) +
+                         offsetof(RegisterFile, wanted),
+                     sizeof(all));
+    return (all & sets) != 0;
+  }
 };
 
 }  // namespace worldswitch

@@ -61,9 +61,12 @@ class PageChecker {
       // The store is made again where it faulted, and was the caller's where it
       // was a device's.
       const bool repeats = each.reason == ExitReason::kPageFault;
-      const bool mapped = controls_->set_nested_page(
-                              gpa_, NestedPageState::kMapped) == Result::kOk;
-      if (mapped && RunsToOut(each.name)) {
+      if (controls_->set_nested_page(gpa_, NestedPageState::kMapped) !=
+          Result::kOk) {
+        Report(each.name, CheckVerdict::kFailed, "it cannot be mapped again");
+        continue;
+      }
+      if (RunsToOut(each.name)) {
         const bool stored = Load(WS_TOUCH) == value_;
         Report(
             each.name,

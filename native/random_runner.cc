@@ -1,5 +1,6 @@
 #include "native/random_runner.h"
 
+#include "backends/native/processor.h"
 #include "core/features/processor_controls.h"
 #include "core/text_line.h"
 #include "guests/guests.h"
@@ -18,7 +19,6 @@ namespace worldswitch::native {
 namespace {
 
 constexpr std::uint32_t kMostExits = 64;  // of one guest
-constexpr std::uint32_t kEferMsr = 0xC000'0080;
 constexpr std::uint64_t kEferLme = 1u << 8;
 constexpr std::size_t kCodeBytes = 256;
 // Ticks of the TSC, and counts of the timer: what one run may take.
@@ -39,7 +39,8 @@ bool KeepFromWhatEndsQemu(NativeVm& vm) {
          controls->set_intercept(Intercept::kMovDr, true) == Result::kOk &&
          controls->set_intercept(Intercept::kMovToCr0, true) == Result::kOk &&
          controls->set_intercept(Intercept::kMovToCr4, true) == Result::kOk &&
-         controls->set_msr_intercept(kEferMsr, false, true) == Result::kOk;
+         controls->set_msr_intercept(ring0::kMsrEfer, false, true) ==
+             Result::kOk;
 }
 
 // One guest, from a seed to its end.

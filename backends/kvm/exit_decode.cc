@@ -174,9 +174,7 @@ Exit DecodeFailedRun(const kvm_run& run, int error_number) {
     return MakeExit(ExitReason::kInterrupted, KVM_EXIT_INTR, EINTR);
   }
   if (error_number == EAGAIN) {
-    Exit exit = MakeExit(ExitReason::kRetry, run.exit_reason, EAGAIN);
-    exit.for_backend = true;
-    return exit;
+    return ForBackend(MakeExit(ExitReason::kRetry, run.exit_reason, EAGAIN));
   }
   if ((error_number == EFAULT || error_number == EHWPOISON) &&
       run.exit_reason == kKvmExitMemoryFault) {

@@ -29,7 +29,6 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -119,22 +118,9 @@ class KvmVcpu final : public VcpuOps {
   std::uint32_t id() const { return id_; }
 
  private:
-  // True if any group of the register file is wanted, cached or dirty. One
-  // instruction: the three sets lie side by side.
   bool RegistersInUse() const {
-    static_assert(offsetof(RegisterFile, cached) ==
-                  offsetof(RegisterFile, wanted) + 1);
-    static_assert(offsetof(RegisterFile, dirty) ==
-                  offsetof(RegisterFile, wanted) + 2);
-    static_assert(offsetof(RegisterFile, wanted) + sizeof(std::uint32_t) <=
-                  sizeof(RegisterFile));
-    constexpr std::uint32_t kThreeSets = 0x00FFFFFF;
-    std::uint32_t sets;
-    std::memcpy(&sets,
-                reinterpret_cast<const std::byte*>(&file_) +
-                    offsetof(RegisterFile, wanted),
-                sizeof(sets));
-    return (sets & kThreeSets) != 0;
+    return file_.InUse(RegisterFile::kWanted | RegisterFile::kCached |
+                       RegisterFile::kDirty);
   }
 
   // Bits of attention_: why the next run is not the plain one.

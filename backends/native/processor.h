@@ -9,6 +9,8 @@
 
 namespace worldswitch::ring0 {
 
+inline constexpr std::uint32_t kMsrEfer = 0xC0000080;  // IA32_EFER
+
 struct CpuidLeaf {
   std::uint32_t eax = 0;
   std::uint32_t ebx = 0;

@@ -16,6 +16,7 @@
 namespace worldswitch {
 namespace {
 
+using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -58,6 +59,15 @@ TEST_P(Ring0Test, NamesWhatRefusesAnEntry) {
   const NativeLog log = ParsedLog(BootImage(GetParam(), {"failures"}));
   EXPECT_GE(Of(log.checks, NativeCheck::Verdict::kPassed).size(), 20u);
   EXPECT_THAT(Of(log.checks, NativeCheck::Verdict::kFailed), IsEmpty());
+  for (const char* state : {"read_only", "not_present", "misconfigured"}) {
+    EXPECT_THAT(Of(log.checks, NativeCheck::Verdict::kPassed),
+                Contains(HasSubstr(absl::StrCat("page.2mib.", state))));
+  }
+  // QEMU has no instruction breakpoints.
+  if (GetParam().name != std::string(kSvmQemu.name)) {
+    EXPECT_THAT(Of(log.checks, NativeCheck::Verdict::kPassed),
+                Contains(HasSubstr("guest.endless_debug_exceptions")));
+  }
   for (const std::string& known :
        Of(log.checks, NativeCheck::Verdict::kDeviates)) {
     EXPECT_GT(known.size(), 40u) << "without a reason: " << known;

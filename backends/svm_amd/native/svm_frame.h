@@ -45,17 +45,9 @@ struct SvmFrame {
     std::uint64_t both = 0;
     static_assert(sizeof(both) == sizeof(work));
     __builtin_memcpy(&both, &work, sizeof(both));
-    // `wanted`, `cached`, `dirty` and a byte that is nobody's.
-    std::uint32_t groups = 0;
-    __builtin_memcpy(&groups,
-                     reinterpret_cast<const std::byte*>(&registers) +
-                         offsetof(RegisterFile, wanted),
-                     sizeof(groups));
-    return both != 0 || (groups & 0x00FF00FF) != 0;
+    return both != 0 ||
+           registers.InUse(RegisterFile::kWanted | RegisterFile::kDirty);
   }
-  static_assert(offsetof(RegisterFile, dirty) ==
-                offsetof(RegisterFile, wanted) + 2);
-  static_assert(sizeof(RegisterFile) >= offsetof(RegisterFile, wanted) + 4);
 
   // RIP behind the instruction, whose interrupt shadow ends with it.
   [[gnu::always_inline]] void SkipTo(std::uint64_t rip) {

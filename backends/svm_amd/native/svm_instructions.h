@@ -10,11 +10,11 @@
 
 namespace worldswitch::svm {
 
-inline constexpr std::uint32_t kMsrEfer = 0xC0000080;
 inline constexpr std::uint32_t kMsrVmHsavePa = 0xC0010117;
 
 using ring0::Cpuid;
 using ring0::CpuidLeaf;
+using ring0::kMsrEfer;
 using ring0::ReadCr0;
 using ring0::ReadMsr;
 using ring0::WriteMsr;

@@ -2,6 +2,7 @@
 // registers, the time stamp, MSRs (APM 2, 15.8, 15.9, 15.11). What nobody asked
 // for is answered here, from the guest's own state.
 
+#include "backends/native/processor.h"
 #include "backends/svm_amd/native/svm_vcpu.h"
 #include "backends/svm_amd/svm_exit_info.h"
 
@@ -10,7 +11,6 @@ namespace {
 
 constexpr std::uint8_t kInvalidOpcode = 6;
 constexpr std::uint8_t kGeneralProtection = 13;
-constexpr std::uint32_t kEferMsr = 0xC0000080;
 
 }  // namespace
 
@@ -123,7 +123,7 @@ Exit SvmVcpu::DecodeMsr() {
   if (!is_write) *exit.msr.data = value;
   if (is_write && answer == MsrAnswer::kDone) {
     frame_.work.Touch(frame_.vmcb, SvmClean::kAll);
-    if (msr == kEferMsr) frame_.work.before |= EntryWork::kFlush;
+    if (msr == ring0::kMsrEfer) frame_.work.before |= EntryWork::kFlush;
     if (switched) frame_.work.before |= EntryWork::kLoad;
   }
   return ForBackend(exit);

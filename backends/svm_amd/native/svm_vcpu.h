@@ -143,11 +143,6 @@ class SvmVcpu final : public VcpuOps, public SvmGuestState {
   Exit Instruction(ExitReason reason, std::uint8_t length);
   Exit Unknown();
   void ResetGuest();
-  // Left to handle_exit.
-  static Exit ForBackend(Exit exit) {
-    exit.for_backend = true;
-    return exit;
-  }
   Exit RefusedEntry();
   std::uint64_t code() const { return frame_.vmcb.control.exit_code; }
   CodeSize code_size() const;

@@ -53,12 +53,6 @@ bool IsMissingInstruction(std::uint64_t raw) {
 // By the host's IDT; on return they are off again.
 void TakeHostInterrupts() { asm volatile("sti\n\tnop\n\tcli" : : : "memory"); }
 
-// Left to handle_exit.
-Exit ForBackend(Exit exit) {
-  exit.for_backend = true;
-  return exit;
-}
-
 }  // namespace
 
 void VmxVcpu::SkipLater() {

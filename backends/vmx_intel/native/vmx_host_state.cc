@@ -5,7 +5,6 @@ namespace {
 
 constexpr std::uint32_t kMsrFsBase = 0xc0000100;
 constexpr std::uint32_t kMsrGsBase = 0xc0000101;
-constexpr std::uint32_t kMsrEfer = 0xc0000080;
 constexpr std::uint32_t kMsrPat = 0x277;
 constexpr std::uint32_t kMsrSysenterCs = 0x174;
 constexpr std::uint32_t kMsrSysenterEsp = 0x175;
@@ -62,7 +61,7 @@ void WriteHostState(Vmcs& vmcs, const VmxControlWords& controls) {
     vmcs.Write(VmcsField::kHostPat, ring0::ReadMsr(kMsrPat));
   }
   if (controls.IsSet(VmxControlWord::kExit, vmx::kExitLoadEfer)) {
-    vmcs.Write(VmcsField::kHostEfer, ring0::ReadMsr(kMsrEfer));
+    vmcs.Write(VmcsField::kHostEfer, ring0::ReadMsr(ring0::kMsrEfer));
   }
 }
 

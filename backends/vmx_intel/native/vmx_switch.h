@@ -28,20 +28,6 @@ struct VmxSwitchFrame {
   std::uint64_t cr2 = 0;      // the guest's
   std::uint64_t plain_exits = 0;  // of CPUID and VMCALL
 
-  // Some group is wanted or dirty: one load, the sets lie side by side.
-  bool RegistersInUse() const {
-    static_assert(offsetof(RegisterFile, dirty) ==
-                  offsetof(RegisterFile, wanted) + 2);
-    static_assert(offsetof(RegisterFile, wanted) + sizeof(std::uint32_t) <=
-                  sizeof(RegisterFile));
-    constexpr std::uint32_t kWantedAndDirty = 0x00ff00ff;
-    std::uint32_t sets = 0;
-    __builtin_memcpy(&sets,
-                     reinterpret_cast<const std::byte*>(&file) +
-                         offsetof(RegisterFile, wanted),
-                     sizeof(sets));
-    return (sets & kWantedAndDirty) != 0;
-  }
   // Single instructions, so that a kick by an interrupt is not lost.
   void Attend(std::uint32_t bits) {
     asm volatile("orl %1, %0" : "+m"(attention) : "ri"(bits) : "cc", "memory");

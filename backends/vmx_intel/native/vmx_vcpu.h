@@ -332,8 +332,10 @@ class VmxVcpu final : public VcpuOps {
   // Of all that the compiler knows, only this pointer lives on behind the
   // switch: it must not think of it as a part of *this.
   asm volatile("" : "+D"(frame));
-  if (frame->RegistersInUse()) [[unlikely]]
+  if (frame->file.InUse(RegisterFile::kWanted | RegisterFile::kDirty))
+      [[unlikely]] {
     return RunWithWork();
+  }
   if (frame->attention == kSkipDue) [[likely]] {
     const std::uint64_t interruptibility =
         Vmcs::ReadUncounted(VmcsField::kGuestInterruptibility);
